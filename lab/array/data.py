@@ -121,6 +121,9 @@ class Data(Protocol):
     def snapshot(self, volume_id: int, snapshot_id: int) -> None:
         """Keep the volume's present bytes as a snapshot: everything an initiator was told is written, at one moment."""
 
+    def copy_snapshot(self, source_snapshot_id: int, snapshot_id: int) -> None:
+        """Keep a snapshot's bytes as one more snapshot of the same volume."""
+
     def delete_snapshot(self, snapshot_id: int) -> None:
         """Forget the snapshot. Doing it twice is fine."""
 
@@ -173,6 +176,9 @@ class NoData:
         """Do nothing."""
 
     def snapshot(self, volume_id: int, snapshot_id: int) -> None:
+        """Do nothing."""
+
+    def copy_snapshot(self, source_snapshot_id: int, snapshot_id: int) -> None:
         """Do nothing."""
 
     def delete_snapshot(self, snapshot_id: int) -> None:
