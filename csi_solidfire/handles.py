@@ -15,7 +15,8 @@ from csi_solidfire import errors
 _CLUSTER_ID = r"[a-z0-9]{4}"
 _VOLUME = re.compile(rf"(?P<cluster>{_CLUSTER_ID})\.(?P<volume>[1-9][0-9]{{0,9}})", re.ASCII)
 _IQN = re.compile(
-    rf"iqn\.2010-01\.com\.solidfire:(?P<cluster>{_CLUSTER_ID})\.[a-z0-9-]{{1,64}}\.(?P<volume>[1-9][0-9]{{0,9}})", re.ASCII
+    rf"iqn\.2010-01\.com\.solidfire:(?P<cluster>{_CLUSTER_ID})\.[a-z0-9-]{{1,64}}\.(?P<volume>[1-9][0-9]{{0,9}})",
+    re.ASCII,
 )
 _NAA = re.compile(r"6f47acc100000000(?P<cluster>[0-9a-f]{8})(?P<volume>[0-9a-f]{8})", re.ASCII)
 _HOSTNAME = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?", re.ASCII)
@@ -96,6 +97,17 @@ class NodeId:
             raise errors.NotFound(f"node_id {shorten(text)} is not of the form <hostname>/<iSCSI initiator name>")
         return cls(hostname, initiator)
 
+    @staticmethod
+    def check_hostname(text: str) -> str:
+        """Return a hostname if it is one.
+
+        Raises:
+            errors.InvalidRequest: No node can be called so.
+        """
+        if not _HOSTNAME.fullmatch(text):
+            raise errors.InvalidRequest(f"hostname {shorten(text)} is not one: a-z, 0-9, - and ., up to 253 characters")
+        return text
+
     def __str__(self) -> str:
         return f"{self.hostname}/{self.initiator}"
 
@@ -146,7 +158,9 @@ class Chap:
         for key in needed:
             _check_chap_value(where, key, values.get(key, ""))
         if values.get(cls.USERNAME_IN, values[cls.USERNAME]) != values[cls.USERNAME]:
-            raise errors.InvalidRequest(f"{where}: {cls.USERNAME_IN} must equal {cls.USERNAME}: Element has one name for both")
+            raise errors.InvalidRequest(
+                f"{where}: {cls.USERNAME_IN} must equal {cls.USERNAME}: Element has one name for both"
+            )
         return cls(values[cls.USERNAME], values[cls.PASSWORD], values.get(cls.PASSWORD_IN))
 
 
@@ -196,7 +210,9 @@ class PublishContext:
         if not re.fullmatch(r"([0-9A-Za-z.-]+|\[[0-9a-fA-F:]+\]):[0-9]{1,5}", values[cls.PORTAL], re.ASCII):
             raise errors.InvalidRequest(f"publish_context: {cls.PORTAL} must be <address>:<port>")
         if VolumeHandle.of_iqn(values[cls.IQN]) != handle:
-            raise errors.InvalidRequest(f"publish_context: {cls.IQN} {shorten(values[cls.IQN])} is not the target of volume {handle}")
+            raise errors.InvalidRequest(
+                f"publish_context: {cls.IQN} {shorten(values[cls.IQN])} is not the target of volume {handle}"
+            )
         if not re.fullmatch(r"[1-9][0-9]{0,18}", values[cls.TOTAL_SIZE], re.ASCII):
             raise errors.InvalidRequest(f"publish_context: {cls.TOTAL_SIZE} must be a number of bytes")
         return cls(values[cls.PORTAL], values[cls.IQN], int(values[cls.TOTAL_SIZE]))

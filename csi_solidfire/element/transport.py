@@ -1,0 +1,230 @@
+"""JSON-RPC over HTTPS to one cluster: one pooled session, the caller's deadline, retries of what passes.
+
+`call` is the whole of it. A call that may be repeated is repeated, with jittered backoff, while the array
+says that it is busy or says nothing; a call that makes something never is, since the lost answer may
+have been a yes.
+"""
+
+from __future__ import annotations
+
+import itertools
+import ssl
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit
+
+import requests
+import requests.adapters
+import tenacity
+from requests.auth import HTTPBasicAuth
+
+from csi_solidfire import deadline, errors, logs, metrics
+from csi_solidfire.element.errors import TRANSIENT, ElementError, of_answer
+from csi_solidfire.element.types import Malformed
+
+log = logs.get(__name__)
+
+# A call takes the array milliseconds; a clone or a busy moment, seconds. Trident waits 90 s, Cinder 30 s.
+_CALL_SECONDS = 30.0
+_CONNECT_SECONDS = 10.0
+_BACKOFF = tenacity.wait_exponential_jitter(initial=0.05, max=2.0, jitter=0.05)
+
+
+class Unreachable(errors.Unavailable):
+    """The connection failed or the answer was lost; what was asked may have been done."""
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """How to reach a cluster's API as one of its cluster admins.
+
+    Attributes:
+        endpoint: `https://<MVIP>[:port]`.
+        ca_cert: PEM certificates to trust instead of the system's; empty for the system's.
+        verify_tls: False takes any certificate.
+    """
+
+    endpoint: str
+    username: str
+    password: str = field(repr=False)
+    ca_cert: str = field(repr=False, default="")
+    verify_tls: bool = True
+
+    @property
+    def host(self) -> str:
+        """What a message may call the cluster."""
+        return urlsplit(self.endpoint).netloc.rpartition("@")[2]
+
+
+class _Adapter(requests.adapters.HTTPAdapter):
+    """Trusts what its TLS context trusts and nothing else; `requests` would add its own list of CAs."""
+
+    def __init__(self, context: ssl.SSLContext, pool_size: int) -> None:
+        self._context = context
+        super().__init__(pool_connections=1, pool_maxsize=pool_size)
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        super().init_poolmanager(*args, **kwargs, ssl_context=self._context)
+
+    def cert_verify(self, conn: Any, url: str, verify: bool | str, cert: Any) -> None:
+        """Leave the decision to the context."""
+
+
+def _tls_context(credentials: Credentials) -> ssl.SSLContext:
+    try:
+        context = ssl.create_default_context(cadata=credentials.ca_cert or None)
+    except ssl.SSLError as error:
+        raise errors.Refused(f"caCert of {credentials.host} is not a PEM certificate") from error
+    if not credentials.verify_tls:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+class Transport:
+    """Calls methods of one cluster. Thread-safe."""
+
+    def __init__(self, credentials: Credentials, parallel: int = 32) -> None:
+        self.credentials = credentials
+        self._slots = threading.BoundedSemaphore(parallel)
+        self._ids = itertools.count(1)
+        self._session = requests.Session()
+        # No proxy and no .netrc: the environment must not decide who gets the admin password.
+        self._session.trust_env = False
+        # As UTF-8; `requests` would encode text as Latin-1 and fail on the rest.
+        self._session.auth = HTTPBasicAuth(credentials.username.encode(), credentials.password.encode())
+        self._session.verify = credentials.verify_tls
+        self._session.mount("https://", _Adapter(_tls_context(credentials), parallel))
+
+    def close(self) -> None:
+        self._session.close()
+
+    def call(self, version: str, method: str, params: Mapping[str, Any], *, repeat: bool) -> dict[str, Any]:
+        """Call a method and return its `result`.
+
+        Args:
+            version: API version of the endpoint, e.g. `12.5`.
+            repeat: Whether a second call does no harm. Only such calls are retried.
+
+        Raises:
+            ElementError: The array answered with an error; its subclass says of which kind.
+            Unreachable: No answer came.
+            Malformed: The answer makes no sense.
+            errors.Unauthenticated: The array refused the user name or the password.
+        """
+        if not repeat:
+            return self._once(version, method, params)
+        for attempt in tenacity.Retrying(
+            retry=tenacity.retry_if_exception(_passes),
+            wait=_BACKOFF,
+            stop=_out_of_time,
+            before_sleep=lambda state: _note_retry(method, state),
+            reraise=True,
+        ):
+            with attempt:
+                return self._once(version, method, params)
+        raise AssertionError("unreachable: reraise is set")
+
+    def _once(self, version: str, method: str, params: Mapping[str, Any]) -> dict[str, Any]:
+        if not self._slots.acquire(timeout=deadline.remaining()):
+            raise errors.Unavailable(f"{method}: too many calls to {self.credentials.host} are waiting")
+        began, outcome = time.monotonic(), "ok"
+        try:
+            return self._exchange(version, method, params)
+        except errors.DriverError as error:
+            outcome = error.name if isinstance(error, ElementError) else type(error).__name__
+            raise
+        finally:
+            self._slots.release()
+            metrics.element_call(method, outcome, time.monotonic() - began)
+
+    def _exchange(self, version: str, method: str, params: Mapping[str, Any]) -> dict[str, Any]:
+        number = next(self._ids)
+        left = deadline.remaining(_CALL_SECONDS)
+        try:
+            response = self._session.post(
+                f"{self.credentials.endpoint}/json-rpc/{version}",
+                json={"method": method, "params": dict(params), "id": number},
+                timeout=(min(left, _CONNECT_SECONDS), left),
+                allow_redirects=False,
+            )
+        except requests.exceptions.SSLError as error:
+            raise Unreachable(f"{method}: TLS with {self.credentials.host} failed: {_tls_reason(error)}") from error
+        except requests.RequestException as error:
+            raise Unreachable(f"{method}: no answer from {self.credentials.host} ({_reason(error)})") from error
+        return _result(self.credentials, method, number, response)
+
+
+def _result(credentials: Credentials, method: str, number: int, response: requests.Response) -> dict[str, Any]:
+    """Take the result out of an HTTP answer."""
+    if response.status_code == requests.codes.unauthorized:
+        raise errors.Unauthenticated(
+            f"{method}: {credentials.host} refuses user {credentials.username!r}: check both (HTTP 401)"
+        )
+    if response.status_code != requests.codes.ok:
+        raise Unreachable(f"{method}: {credentials.host} answered HTTP {response.status_code}")
+    try:
+        answer = response.json()
+    except ValueError as error:
+        raise Malformed(f"{method}: {credentials.host} answered something that is not JSON") from error
+    if not isinstance(answer, dict) or answer.get("id") != number:
+        raise Malformed(f"{method}: {credentials.host} answered another question")
+    problem, result = answer.get("error"), answer.get("result")
+    if isinstance(problem, dict):
+        raise of_answer(method, str(problem.get("name") or "unnamed error"), str(problem.get("message") or ""))
+    if not isinstance(result, dict):
+        raise Malformed(f"{method}: {credentials.host} answered without a result")
+    return result
+
+
+def _passes(error: BaseException) -> bool:
+    """Whether a repetition may help."""
+    if isinstance(error, ElementError):
+        return error.name in TRANSIENT
+    return isinstance(error, Malformed) or (isinstance(error, Unreachable) and not _is_tls(error))
+
+
+def _is_tls(error: Unreachable) -> bool:
+    return isinstance(error.__cause__, requests.exceptions.SSLError)
+
+
+def _out_of_time(state: tenacity.RetryCallState) -> bool:
+    """Stop when the next attempt would not begin before the deadline."""
+    try:
+        return deadline.remaining(_CALL_SECONDS) <= _BACKOFF(state) or (state.seconds_since_start or 0) > _CALL_SECONDS
+    except errors.Unavailable:
+        return True
+
+
+def _note_retry(method: str, state: tenacity.RetryCallState) -> None:
+    error = state.outcome.exception() if state.outcome else None
+    reason = error.name if isinstance(error, ElementError) else type(error).__name__
+    metrics.element_retry(method, reason)
+    log.debug("asking the array again", element_method=method, reason=reason, attempt=state.attempt_number)
+
+
+def _reason(error: requests.RequestException) -> str:
+    """Say what went wrong without the URL and the headers that some of requests' messages carry."""
+    if isinstance(error, requests.exceptions.ConnectTimeout):
+        return "it could not be connected to in time"
+    if isinstance(error, requests.exceptions.Timeout):
+        return "it took too long"
+    if isinstance(error, requests.exceptions.ConnectionError):
+        return "the connection failed or broke off"
+    return type(error).__name__
+
+
+def _tls_reason(error: BaseException) -> str:
+    """Dig out OpenSSL's own words, e.g. `certificate verify failed: self-signed certificate`."""
+    seen: BaseException | None = error
+    while seen is not None:
+        if isinstance(seen, ssl.SSLCertVerificationError):
+            return f"certificate verify failed: {seen.verify_message}"
+        if isinstance(seen, ssl.SSLError) and seen.reason:
+            return seen.reason.lower().replace("_", " ")
+        reason = seen.args[0] if seen.args and isinstance(seen.args[0], BaseException) else None
+        seen = getattr(reason, "reason", None) or reason or seen.__cause__
+    return type(error).__name__

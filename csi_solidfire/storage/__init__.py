@@ -1,0 +1,1 @@
+"""What CSI wants of the array, idempotently: said with Element's calls, without CSI's messages."""

@@ -1,0 +1,112 @@
+"""The accounts of one cluster that are for a node and a namespace each."""
+
+from __future__ import annotations
+
+import secrets
+import string
+import threading
+
+import cachetools
+
+from csi_solidfire import errors
+from csi_solidfire.element.client import Client
+from csi_solidfire.element.errors import DuplicateUsername, UnknownAccount
+from csi_solidfire.element.types import Account
+from csi_solidfire.handles import Chap
+from csi_solidfire.storage import names
+from csi_solidfire.storage.marks import AccountMark
+
+_REMEMBER_SECONDS = 300.0
+_SECRET_LENGTH = 16  # Element takes 12 to 16 characters.
+# Letters and digits: what every initiator, record file and shell passes on unharmed; 95 bits in 16 of them.
+_ALPHABET = string.ascii_letters + string.digits
+
+
+class Accounts:
+    """Finds and makes accounts. Keeps only which id belongs to which pair, never a secret."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._lock = threading.Lock()
+        self._ids: cachetools.TTLCache[AccountMark, int] = cachetools.TTLCache(10_000, _REMEMBER_SECONDS)
+
+    def ensure_id(self, owner: AccountMark) -> int:
+        """Return the id of the pair's account, making the account if there is none.
+
+        The id may be a few minutes old: a call that then meets `UnknownAccount` forgets it and asks again.
+
+        Raises:
+            errors.Refused: The names it could have belong to other people's accounts.
+        """
+        return self._known_id(owner) or self._look_up(owner).account_id
+
+    def ensure(self, owner: AccountMark) -> Account:
+        """Return the pair's account as the array has it now, secrets included; one array call if it is known."""
+        if known := self._known_id(owner):
+            try:
+                account = self._client.get_account_by_id(known)
+            except UnknownAccount:
+                self.forget(owner)
+            else:
+                if AccountMark.of(account) == owner:
+                    return account
+                self.forget(owner)
+        return self._look_up(owner)
+
+    def forget(self, owner: AccountMark) -> None:
+        with self._lock:
+            self._ids.pop(owner, None)
+
+    def forget_id(self, account_id: int | None) -> None:
+        """Forget whatever pair an account that turned out not to exist was remembered for."""
+        with self._lock:
+            for owner in [owner for owner, known in self._ids.items() if known == account_id]:
+                del self._ids[owner]
+
+    def _known_id(self, owner: AccountMark) -> int | None:
+        with self._lock:
+            return self._ids.get(owner)
+
+    def _look_up(self, owner: AccountMark) -> Account:
+        candidates = names.account_names(owner.hostname, owner.namespace)
+        for username in candidates:
+            account = self._get_or_add(username, owner)
+            if AccountMark.of(account) == owner:
+                with self._lock:
+                    self._ids[owner] = account.account_id
+                return account
+        raise errors.Refused(
+            f"accounts {' and '.join(candidates)} exist and are not this driver's for node {owner.hostname} and"
+            f" namespace {owner.namespace}; rename or remove one of them"
+        )
+
+    def _get_or_add(self, username: str, owner: AccountMark) -> Account:
+        try:
+            return self._client.get_account_by_name(username)
+        except UnknownAccount:
+            pass
+        try:
+            return self._client.add_account(username, _new_secret(), _new_secret(), owner.attributes())
+        except DuplicateUsername:
+            # Somebody was quicker, or the answer to our own first try got lost.
+            return self._client.get_account_by_name(username)
+
+
+def chap_of(account: Account) -> Chap:
+    """Return the credentials a node logs in with.
+
+    Raises:
+        errors.Refused: The account cannot log anybody in at present.
+    """
+    if account.status != "active":
+        raise errors.Refused(
+            f"account {account.username} is {account.status} on the array: unlock it to publish its volumes"
+        )
+    chap = Chap(account.username, account.initiator_secret, account.target_secret or None)
+    if not chap.password or chap.password == chap.password_in:
+        raise errors.Refused(f"account {account.username} has no usable CHAP secrets on the array")
+    return chap
+
+
+def _new_secret() -> str:
+    return "".join(secrets.choice(_ALPHABET) for _ in range(_SECRET_LENGTH))

@@ -1,0 +1,146 @@
+"""Which cluster a request is for, and with whose credentials.
+
+Clusters are mounted Kubernetes Secrets, one directory each, read anew for every request: kubelet swaps
+the files under us when a password is rotated. Secrets that come with a request win over them.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+
+import cachetools
+
+from csi_solidfire import errors, logs
+from csi_solidfire.element.transport import Credentials
+from csi_solidfire.handles import VolumeHandle, shorten
+from csi_solidfire.storage.cluster import Cluster
+
+log = logs.get(__name__)
+
+_REQUIRED = ("endpoint", "username", "password")
+_OPTIONAL = ("caCert", "svip")
+_ENDPOINT = re.compile(r"https://(?P<host>[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?/?", re.ASCII)
+_ADDRESS = re.compile(r"[A-Za-z0-9.-]+|[0-9A-Fa-f:.]+", re.ASCII)
+_MOST = 256
+
+
+class Clusters:
+    """The clusters this controller can reach. Keeps connections, by the credentials they were made with."""
+
+    def __init__(self, directory: Path | None, *, verify_tls: bool, parallel: int) -> None:
+        self._directory = directory
+        self._verify_tls = verify_tls
+        self._parallel = parallel
+        self._lock = threading.Lock()
+        self._connected: cachetools.LRUCache[tuple[Credentials, str], Cluster] = cachetools.LRUCache(_MOST)
+
+    @property
+    def are_configured(self) -> bool:
+        return self._directory is not None
+
+    def configured(self) -> dict[str, Cluster]:
+        """Return the clusters of the directory by name.
+
+        Raises:
+            errors.Refused: None are to be configured.
+            errors.Unavailable: The directory is empty or a Secret in it cannot be used. Once that is mended
+                the same request may succeed, and an earlier one may have, so it is not final.
+        """
+        if self._directory is None:
+            raise errors.Refused("no clusters are configured (--clusters-dir) and this call carries no secrets")
+        try:
+            found = sorted(
+                entry for entry in self._directory.iterdir() if entry.is_dir() and not entry.name.startswith(".")
+            )
+        except OSError as error:
+            raise errors.Unavailable(
+                f"the clusters directory {self._directory} cannot be read: {error.strerror}"
+            ) from error
+        if not found:
+            raise errors.Unavailable(f"clusters directory {self._directory} is empty: mount a Secret in it")
+        try:
+            return {entry.name: self._connect(_read(entry), f"cluster {entry.name}") for entry in found}
+        except (errors.InvalidRequest, errors.Refused) as error:
+            raise errors.Unavailable(str(error)) from error
+
+    def choose(self, secrets: Mapping[str, str], wanted: str) -> Cluster:
+        """Return the cluster for a new volume: the secrets' one, else the one named, else the only one.
+
+        Raises:
+            errors.InvalidRequest: The name is unknown, or missing where there are several.
+        """
+        if secrets:
+            return self._connect(secrets, "secrets")
+        clusters = self.configured()
+        if not wanted and len(clusters) == 1:
+            return next(iter(clusters.values()))
+        if wanted not in clusters:
+            given = f"{shorten(wanted)} is not one" if wanted else "is missing"
+            raise errors.InvalidRequest(f"parameters: cluster {given}; configured are: {', '.join(clusters)}")
+        return clusters[wanted]
+
+    def of_handle(self, handle: VolumeHandle, secrets: Mapping[str, str]) -> Cluster:
+        """Return the cluster that a volume is on.
+
+        Raises:
+            errors.Refused: No credentials given or configured lead there.
+            errors.Unavailable: One that did not answer may be it.
+        """
+        candidates = {"secrets": self._connect(secrets, "secrets")} if secrets else self.configured()
+        silent: errors.DriverError | None = None
+        seen = {}
+        for name, cluster in candidates.items():
+            try:
+                seen[name] = cluster.info().unique_id
+            except errors.DriverError as error:
+                silent = error
+            else:
+                if seen[name] == handle.cluster_id:
+                    return cluster
+        if silent is not None:
+            raise silent
+        where = ", ".join(f"{name} is {unique_id}" for name, unique_id in seen.items())
+        raise errors.Refused(f"volume {handle} is on none of the known clusters ({where}): nothing was done")
+
+    def _connect(self, values: Mapping[str, str], where: str) -> Cluster:
+        credentials, svip = _credentials(values, where, verify_tls=self._verify_tls)
+        with self._lock:
+            cluster = self._connected.get((credentials, svip))
+            if cluster is None:
+                if not self._verify_tls:
+                    log.warning("the array's TLS certificate is not verified", cluster=credentials.host)
+                cluster = self._connected[credentials, svip] = Cluster(credentials, svip, self._parallel)
+        return cluster
+
+
+def _read(directory: Path) -> dict[str, str]:
+    """Read the files of one mounted Secret."""
+    try:
+        files = [directory / key for key in (*_REQUIRED, *_OPTIONAL)]
+        return {file.name: file.read_text() for file in files if file.exists()}
+    except (OSError, UnicodeDecodeError) as error:
+        raise errors.Unavailable(
+            f"cluster {directory.name}: its Secret cannot be read ({type(error).__name__})"
+        ) from error
+
+
+def _credentials(values: Mapping[str, str], where: str, *, verify_tls: bool) -> tuple[Credentials, str]:
+    """Check a Secret key by key; no value but the endpoint's form is ever shown."""
+    problems = [f"{key} is missing or empty" for key in _REQUIRED if not values.get(key)]
+    for key in ("endpoint", "username", "password", "svip"):
+        if values.get(key, "") != values.get(key, "").strip():
+            problems.append(f"{key} begins or ends with white space, perhaps a newline from `echo` (use `echo -n`)")
+    endpoint, svip = values.get("endpoint", "").strip(), values.get("svip", "").strip()
+    if endpoint and not _ENDPOINT.fullmatch(endpoint):
+        problems.append("endpoint must be https://<MVIP>[:port], without a path and without a user or password in it")
+    if svip and not _ADDRESS.fullmatch(svip):
+        problems.append("svip must be an address without a port")
+    if problems:
+        raise errors.InvalidRequest(f"{where}: {'; '.join(problems)}")
+    credentials = Credentials(
+        endpoint.rstrip("/"), values["username"], values["password"], values.get("caCert", ""), verify_tls=verify_tls
+    )
+    return credentials, svip

@@ -1,0 +1,135 @@
+"""What the driver writes into the attributes of its volumes and accounts.
+
+An array's attributes are one JSON object of less than 1000 bytes, replaced whole by every change. The
+driver's part is one member, `csi-solidfire`; other people's members are kept as they are.
+A volume or account without it is not the driver's.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from csi_solidfire import errors
+from csi_solidfire.element.types import Account, Malformed, Volume
+from csi_solidfire.handles import NodeId
+from csi_solidfire.storage.access import Attachment
+
+KEY = "csi-solidfire"
+_LIMIT = 1000  # bytes, exclusive: docs of the `attributes` object
+
+
+@dataclass(frozen=True)
+class VolumeMark:
+    """The driver's mark on a volume.
+
+    Attributes:
+        name: CSI's name for it, in full.
+        namespace: The namespace its accounts are for.
+        claim: Name of the PersistentVolumeClaim, for people who look at the array; may be missing.
+        recycle: Deleting leaves it in the array's recycle bin.
+        fencing: Publishing moves it to an account of the node, unpublishing locks it.
+        nodes: Where it is published, and how.
+    """
+
+    name: str
+    namespace: str
+    claim: str = ""
+    recycle: bool = False
+    fencing: bool = True
+    nodes: Mapping[NodeId, Attachment] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, volume: Volume) -> VolumeMark | None:
+        """Read a volume's mark; None if it has none.
+
+        Raises:
+            Malformed: It has one that cannot be understood. Whose it is must not be guessed.
+        """
+        mark = volume.attributes.get(KEY)
+        if mark is None:
+            return None
+        try:
+            nodes = {NodeId.parse(node): Attachment.parse(how) for node, how in mark.get("nodes", {}).items()}
+            return cls(
+                name=_text(mark["name"]),
+                namespace=_text(mark["namespace"]),
+                claim=_text(mark.get("claim", "")),
+                recycle=_flag(mark.get("recycle", False)),
+                fencing=_flag(mark.get("fencing", True)),
+                nodes=nodes,
+            )
+        except (AttributeError, KeyError, TypeError, ValueError, errors.NotFound) as error:
+            raise Malformed(f"volume {volume.volume_id}: its attribute {KEY!r} cannot be understood") from error
+
+    def with_nodes(self, nodes: Mapping[NodeId, Attachment]) -> VolumeMark:
+        return replace(self, nodes=nodes)
+
+    def attributes(self, others: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the whole attributes object: `others` with this mark in it.
+
+        The claim's name is left out where there is no room for it.
+
+        Raises:
+            errors.Exhausted: There is no room even so.
+        """
+        for mark in (self, replace(self, claim="")):
+            whole = {**others, KEY: mark._to_json()}
+            if _size(whole) < _LIMIT:
+                return whole
+        raise errors.Exhausted(
+            f"the attributes of volume {self.name} would need {_size(whole)} bytes with {len(self.nodes)} nodes"
+            f" and Element takes less than {_LIMIT}"
+        )
+
+    def _to_json(self) -> dict[str, Any]:
+        optional: dict[str, Any] = {
+            "claim": self.claim,
+            "recycle": self.recycle,
+            "nodes": {str(node): str(how) for node, how in self.nodes.items()},
+        }
+        mark = {"name": self.name, "namespace": self.namespace}
+        return (
+            mark
+            | {key: value for key, value in optional.items() if value}
+            | ({} if self.fencing else {"fencing": False})
+        )
+
+
+@dataclass(frozen=True)
+class AccountMark:
+    """The driver's mark on an account: the pair it is for, whatever its name."""
+
+    hostname: str
+    namespace: str
+
+    @classmethod
+    def of(cls, account: Account) -> AccountMark | None:
+        """Read an account's mark; None if it has none, or none that can be understood."""
+        mark = account.attributes.get(KEY)
+        try:
+            return cls(_text(mark["node"]), _text(mark["namespace"])) if mark else None
+        except (KeyError, TypeError):
+            return None
+
+    def attributes(self) -> dict[str, Any]:
+        return {KEY: {"node": self.hostname, "namespace": self.namespace}}
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError
+    return value
+
+
+def _flag(value: object) -> bool:
+    if not isinstance(value, bool):
+        raise TypeError
+    return value
+
+
+def _size(attributes: Mapping[str, Any]) -> int:
+    """Bytes, counted the longest way JSON can be written: the array does not say how it counts."""
+    return len(json.dumps(attributes))

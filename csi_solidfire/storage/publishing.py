@@ -1,0 +1,119 @@
+"""Which node may reach a volume: the fence.
+
+For single-node access modes the volume belongs to the account of the node that has it, and is `locked`
+while nobody has. One `ModifyVolume` changes account, access and the list of nodes together, so there is
+no moment at which two nodes can log in, and a node that lost the volume has neither the session (locking
+and moving end it) nor the credentials to make a new one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from csi_solidfire import errors
+from csi_solidfire.element.errors import UnknownAccount
+from csi_solidfire.element.types import Account, Volume
+from csi_solidfire.handles import Chap, NodeId, PublishContext, VolumeHandle
+from csi_solidfire.storage import volumes
+from csi_solidfire.storage.access import Attachment
+from csi_solidfire.storage.accounts import chap_of
+from csi_solidfire.storage.cluster import Cluster
+from csi_solidfire.storage.marks import AccountMark, VolumeMark
+
+LOCKED = "locked"
+
+
+@dataclass(frozen=True)
+class Published:
+    """A volume as a node may now log in to it.
+
+    Attributes:
+        left_account_id: The account it was moved out of, which may be empty now.
+    """
+
+    chap: Chap
+    context: PublishContext
+    left_account_id: int | None
+
+
+def publish(cluster: Cluster, handle: VolumeHandle, node: NodeId, attachment: Attachment) -> Published:
+    """Let a node, and for single-node modes only that node, reach a volume. Three array calls, two if it may already.
+
+    Raises:
+        errors.NotFound: There is no such volume.
+        errors.AlreadyExists: The node has it in another way.
+        errors.Refused: Another node has it; nothing was done.
+        errors.Exhausted: The node's account, or the list of nodes, is full; nothing was done.
+    """
+    volume, mark = volumes.get(cluster, handle)
+    _check_free(handle, mark, node, attachment)
+    nodes = {**mark.nodes, node: attachment}
+    portal = cluster.portal()
+    account = _account(cluster, volume, mark, node, attachment)
+    if len(account.volumes) >= cluster.limits().volumes_per_account and volume.account_id != account.account_id:
+        raise errors.Exhausted(
+            f"account {account.username} owns {len(account.volumes)} volumes, the most an account may"
+        )
+    chap = chap_of(account)
+    after = volume
+    if (volume.account_id, volume.access, mark.nodes) != (account.account_id, _access(nodes), nodes):
+        after = _modify(cluster, volume, account.account_id, _access(nodes), mark.with_nodes(nodes))
+    context = PublishContext(portal, after.iqn, after.total_size)
+    return Published(chap, context, volume.account_id if volume.account_id != account.account_id else None)
+
+
+def _check_free(handle: VolumeHandle, mark: VolumeMark, node: NodeId, attachment: Attachment) -> None:
+    """Refuse what would let two nodes reach a volume that is for one."""
+    if mark.nodes.get(node, attachment) != attachment:
+        raise errors.AlreadyExists(f"volume {handle} is published to {node} as {mark.nodes[node]}, not {attachment}")
+    for other, how in mark.nodes.items():
+        if other != node and (how.mode.is_single_node or attachment.mode.is_single_node):
+            raise errors.Refused(f"volume {handle} is published to node {other}: unpublish it there first")
+
+
+def _account(cluster: Cluster, volume: Volume, mark: VolumeMark, node: NodeId, attachment: Attachment) -> Account:
+    """Return the account the volume shall be in: the node's, or the one it is in where nodes share it."""
+    if mark.fencing and attachment.mode.is_single_node:
+        return cluster.accounts.ensure(AccountMark(node.hostname, mark.namespace))
+    return cluster.client.get_account_by_id(volume.account_id)
+
+
+def _access(nodes: Mapping[NodeId, Attachment]) -> str:
+    return "readOnly" if all(how.reads_only for how in nodes.values()) else "readWrite"
+
+
+def unpublish(cluster: Cluster, handle: VolumeHandle, node: NodeId | None) -> None:
+    """Take a volume from a node, or from all, and lock it when nobody has it left. Two array calls, one if it is done.
+
+    A volume that is gone, or was never this driver's, counts as unpublished.
+    """
+    volume = cluster.find(handle)
+    if volume is None or volume.status == "deleted":
+        return
+    mark = VolumeMark.of(volume)
+    if mark is None:
+        return
+    nodes = {other: how for other, how in mark.nodes.items() if node is not None and other != node}
+    access = _access(nodes) if nodes else (LOCKED if mark.fencing else volume.access)
+    if (nodes, access) != (mark.nodes, volume.access):
+        _modify(cluster, volume, None, access, mark.with_nodes(nodes))
+
+
+def _modify(cluster: Cluster, volume: Volume, account_id: int | None, access: str, mark: VolumeMark) -> Volume:
+    """Change all three at once and see in the answer that it was so."""
+    moving = account_id if account_id != volume.account_id else None
+    try:
+        after = cluster.client.modify_volume(
+            volume.volume_id, account_id=moving, access=access, attributes=mark.attributes(volume.attributes)
+        )
+    except UnknownAccount:
+        cluster.accounts.forget_id(account_id)
+        raise
+    if (after.volume_id, after.access, VolumeMark.of(after)) != (volume.volume_id, access, mark):
+        raise errors.Unavailable(f"ModifyVolume: volume {volume.volume_id} is not as it was asked for; asking again")
+    if account_id is not None and after.account_id != account_id:
+        raise errors.Unavailable(
+            f"ModifyVolume: volume {volume.volume_id} did not move to account {account_id}; asking again"
+        )
+    return after

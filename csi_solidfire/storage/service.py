@@ -1,0 +1,118 @@
+"""The array side of the driver: one method for each thing CSI's controller service wants of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from csi_solidfire import deadline, errors
+from csi_solidfire.element.types import Volume
+from csi_solidfire.handles import Chap, NodeId, PublishContext, VolumeHandle
+from csi_solidfire.inflight import InFlight
+from csi_solidfire.storage import listing, publishing, volumes
+from csi_solidfire.storage.access import Attachment
+from csi_solidfire.storage.cluster import Cluster
+from csi_solidfire.storage.clusters import Clusters
+from csi_solidfire.storage.janitor import Janitor
+from csi_solidfire.storage.listing import Listed
+from csi_solidfire.storage.parameters import Parameters
+from csi_solidfire.storage.volumes import VolumeSpec
+
+Secrets = Mapping[str, str]
+
+_READY_SECONDS = 3.0
+# From here on the array refuses new volumes: docs of GetClusterFullThreshold.
+_FULL = ("stage4Critical", "stage5CompletelyConsumed")
+
+
+class Storage:
+    """Serves a controller. Thread-safe; one operation at a time for each volume."""
+
+    def __init__(
+        self,
+        *,
+        clusters_dir: Path | None,
+        hostname: str,
+        default_namespace: str,
+        driver_name: str,
+        chap_in_publish_context: bool,
+        verify_tls: bool,
+        array_calls: int,
+        sweep_interval: float,
+    ) -> None:
+        self.hostname = hostname
+        self.default_namespace = default_namespace
+        self.driver_name = driver_name
+        self._chap_in_context = chap_in_publish_context
+        self._clusters = Clusters(clusters_dir, verify_tls=verify_tls, parallel=array_calls)
+        self._janitor = Janitor(self._clusters, sweep_interval)
+        self._in_flight = InFlight()
+
+    def start(self) -> None:
+        self._janitor.start()
+
+    def close(self) -> None:
+        self._janitor.close()
+
+    def ready(self) -> bool:
+        """Whether an array answers, as far as that can be known: clusters that come with requests cannot be asked.
+
+        One of several is enough: a dead array must not keep the others' volumes from being served.
+        """
+        if not self._clusters.are_configured:
+            return True
+        try:
+            return any(_answers(cluster) for cluster in self._clusters.configured().values())
+        except errors.DriverError:
+            return False
+
+    def create(self, spec: VolumeSpec, secrets: Secrets) -> tuple[VolumeHandle, Volume]:
+        with self._in_flight.hold(f"volume name {spec.name}"):
+            cluster = self._clusters.choose(secrets, spec.parameters.cluster)
+            volume = volumes.ensure(cluster, spec)
+            return cluster.handle_of(volume), volume
+
+    def delete(self, handle: VolumeHandle, secrets: Secrets) -> None:
+        with self._in_flight.hold(f"volume {handle}"):
+            cluster = self._clusters.of_handle(handle, secrets)
+            if volume := volumes.delete(cluster, handle):
+                self._janitor.note(cluster, volume.account_id)
+
+    def publish(
+        self, handle: VolumeHandle, node: NodeId, attachment: Attachment, secrets: Secrets
+    ) -> tuple[PublishContext, Chap | None]:
+        """Publish a volume; the credentials are returned only where they are to travel in the publish context."""
+        with self._in_flight.hold(f"volume {handle}"):
+            cluster = self._clusters.of_handle(handle, secrets)
+            published = publishing.publish(cluster, handle, node, attachment)
+            self._janitor.note(cluster, published.left_account_id)
+            return published.context, published.chap if self._chap_in_context else None
+
+    def unpublish(self, handle: VolumeHandle, node: NodeId | None, secrets: Secrets) -> None:
+        with self._in_flight.hold(f"volume {handle}"):
+            publishing.unpublish(self._clusters.of_handle(handle, secrets), handle, node)
+
+    def get(self, handle: VolumeHandle, secrets: Secrets) -> Listed:
+        cluster = self._clusters.of_handle(handle, secrets)
+        return Listed(handle, *volumes.get(cluster, handle))
+
+    def list(self, starting_token: str, max_entries: int) -> tuple[list[Listed], str]:
+        return listing.page(self._clusters.configured().values(), starting_token, max_entries)
+
+    def capacity(self, parameters: Parameters) -> tuple[int, int, int]:
+        """Return bytes still to be promised on a cluster, and its smallest and largest volume."""
+        cluster = self._clusters.choose({}, parameters.cluster)
+        capacity, limits = cluster.client.get_cluster_capacity(), cluster.limits()
+        free = max(0, capacity.max_over_provisionable_space - capacity.provisioned_space)
+        if cluster.client.get_fullness() in _FULL:
+            free = 0
+        return free, volumes.round_up(limits.volume_size_min), limits.volume_size_max
+
+
+def _answers(cluster: Cluster) -> bool:
+    with deadline.until(_READY_SECONDS):
+        try:
+            cluster.client.get_cluster_info()
+        except errors.DriverError:
+            return False
+    return True
