@@ -140,6 +140,44 @@ class Controller(csi_pb2_grpc.ControllerServicer):
             capabilities=[csi_pb2.ControllerServiceCapability(rpc=_Rpc(type=kind)) for kind in CAPABILITIES]
         )
 
+    # Not advertised.
+
+    def ControllerExpandVolume(
+        self, request: csi_pb2.ControllerExpandVolumeRequest, context: Context
+    ) -> csi_pb2.ControllerExpandVolumeResponse:
+        raise NotImplementedError
+
+    def ControllerModifyVolume(
+        self, request: csi_pb2.ControllerModifyVolumeRequest, context: Context
+    ) -> csi_pb2.ControllerModifyVolumeResponse:
+        raise NotImplementedError
+
+    def CreateSnapshot(
+        self, request: csi_pb2.CreateSnapshotRequest, context: Context
+    ) -> csi_pb2.CreateSnapshotResponse:
+        raise NotImplementedError
+
+    def DeleteSnapshot(
+        self, request: csi_pb2.DeleteSnapshotRequest, context: Context
+    ) -> csi_pb2.DeleteSnapshotResponse:
+        raise NotImplementedError
+
+    def ListSnapshots(self, request: csi_pb2.ListSnapshotsRequest, context: Context) -> csi_pb2.ListSnapshotsResponse:
+        raise NotImplementedError
+
+    def GetSnapshot(self, request: csi_pb2.GetSnapshotRequest, context: Context) -> csi_pb2.GetSnapshotResponse:
+        raise NotImplementedError
+
+    def ControllerGetVolumeHealth(
+        self, request: csi_pb2.ControllerGetVolumeHealthRequest, context: Context
+    ) -> csi_pb2.ControllerGetVolumeHealthResponse:
+        raise NotImplementedError
+
+    def ControllerListVolumeHealth(
+        self, request: csi_pb2.ControllerListVolumeHealthRequest, context: Context
+    ) -> csi_pb2.ControllerListVolumeHealthResponse:
+        raise NotImplementedError
+
 
 def _volume(listed: Listed) -> csi_pb2.Volume:
     return csi_pb2.Volume(volume_id=str(listed.handle), capacity_bytes=listed.volume.total_size)
