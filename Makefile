@@ -1,0 +1,62 @@
+# Everything a person or CI does here. `make` alone lists it.
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check lab lab-down bench packages image unit vm sanity format clean clean-lab
+
+help: ## List these targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: $(READY) packages ## Tell the driver's main job on the lab, end to end
+	@$(BIN)/python -m lab.demo
+
+test: $(READY) packages check unit vm ## Run everything: checks, tests, real iSCSI in VMs, csi-sanity
+
+check: $(READY) ## Lint, types, layers, sizes
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m tests.house
+
+unit: $(READY) ## Run the tests that need no VM
+	$(BIN)/pytest -m "not vm" -n 2 --dist worksteal
+
+vm: $(READY) packages image ## Run the tests that need the lab's VMs, csi-sanity among them
+	$(BIN)/pytest -m vm
+
+lab: $(READY) packages ## Start an array and two nodes and leave them up
+	@$(BIN)/python -m lab up
+
+lab-down: $(READY) ## End what `make lab` started
+	@$(BIN)/python -m lab down
+
+bench: $(READY) packages ## Measure, as ratios against the bare thing
+	@$(BIN)/python -m bench
+
+packages: $(READY) ## Install the Debian packages the lab needs (asks before it uses sudo)
+	@$(BIN)/python -m lab.packages
+
+image: $(READY) packages ## Build the VMs' image, unless the cache has it
+	@$(BIN)/python -m lab.vm build
+
+format: $(READY) ## Let ruff format and mend what it can
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean: ## Remove what was built in this checkout
+	rm -rf $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache csi_solidfire/pb/*_pb2*
+
+clean-lab: ## Throw the lab's cached image away
+	$(BIN)/python -m lab.vm clean
+
+$(READY): pyproject.toml hatch_build.py proto/csi.proto
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; say which: make PYTHON=python3.12"; exit 1; }
+	@echo "Installing the driver and its tools into $(VENV) (about half a minute) ..."
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { echo "on Debian: apt-get install python3-venv"; exit 1; }
+	@$(BIN)/pip install --quiet --disable-pip-version-check -e '.[dev]'
+	@touch $@
