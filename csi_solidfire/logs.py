@@ -87,7 +87,11 @@ def _word(value: object) -> str:
     """Return a value as one word, quoted if it would not be one."""
     text = str(value)
     plain = text.isprintable() and not any(mark in text for mark in ' "=')
-    return text if plain and text else json.dumps(text, ensure_ascii=not text.isprintable())
+    if plain and text:
+        return text
+    if text.isprintable() and "'" not in text:
+        return f"'{text}'"
+    return json.dumps(text, ensure_ascii=not text.isprintable())
 
 
 def _printable(text: str) -> str:
