@@ -10,7 +10,7 @@ from pathlib import Path
 
 _FILE_LINES = 400
 _FUNCTION_LINES = 50
-_SLEEP = re.compile(r"\btime\.sleep\((?!0\.0[0-5])")
+_SLEEP = re.compile(r"\btime\.sleep\(\s*(0\.(0[6-9]|[1-9])|[1-9])")
 
 
 def problems() -> list[str]:
