@@ -1,0 +1,109 @@
+"""The driver's controller in this process, behind a real Unix socket, in front of the lab's array.
+
+Every `Driver` is a fresh one: what it knows of the array it has from the array. Ending one in the middle of
+its work and starting another is what a killed and restarted process looks like from outside.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from csi_solidfire import __version__
+from csi_solidfire.rpc.controller import Controller
+from csi_solidfire.rpc.identity import Identity
+from csi_solidfire.rpc.server import Server
+from csi_solidfire.storage.service import Storage
+from lab.array import Array
+from lab.csi import Client
+
+HOSTNAME = "controller-host"
+
+
+def write_cluster(directory: Path, array: Array, **changes: str | None) -> Path:
+    """Write a cluster's directory as kubelet mounts a Secret; a change of None leaves the key out."""
+    directory.mkdir(parents=True, exist_ok=True)
+    values: dict[str, str | None] = {
+        "endpoint": array.endpoint,
+        "username": array.username,
+        "password": array.password,
+        "caCert": array.ca,
+    }
+    for key, value in (values | changes).items():
+        (directory / key).unlink(missing_ok=True)
+        if value is not None:
+            (directory / key).write_text(value)
+    return directory
+
+
+def secrets_of(array: Array) -> dict[str, str]:
+    """The same as secrets of a request."""
+    return {"endpoint": array.endpoint, "username": array.username, "password": array.password, "caCert": array.ca}
+
+
+class Driver:
+    """A controller and a client of it. A context manager."""
+
+    def __init__(
+        self, *arrays: Array, chap: bool = True, configured: bool = True, sweep_interval: float = 600.0
+    ) -> None:
+        """Start one.
+
+        Args:
+            arrays: Configured under the names `c1`, `c2`, ...
+            chap: Whether CHAP credentials travel in the publish context.
+            configured: Whether there is a clusters directory at all.
+        """
+        self._directory = tempfile.TemporaryDirectory(prefix="csi-")
+        root = Path(self._directory.name)
+        self.clusters = root / "clusters"
+        self.clusters.mkdir()
+        for number, array in enumerate(arrays, 1):
+            write_cluster(self.clusters / f"c{number}", array)
+        self.storage = Storage(
+            clusters_dir=self.clusters if configured else None,
+            hostname=HOSTNAME,
+            default_namespace="default",
+            driver_name="csi-solidfire.io",
+            chap_in_publish_context=chap,
+            verify_tls=True,
+            array_calls=32,
+            sweep_interval=sweep_interval,
+        )
+        identity = Identity("csi-solidfire.io", __version__, ready=self.storage.ready)
+        self._server = Server(f"unix://{root / 'csi.sock'}", [identity, Controller(self.storage)])
+        self._server.start()
+        self.storage.start()
+        client = Client(self._server.address)
+        self._client = client
+        self.identity, self.controller = client.identity, client.controller
+
+    def close(self) -> None:
+        self._client.close()
+        self._server.stop(5.0)
+        self.storage.close()
+        self._directory.cleanup()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def wait_until(predicate: Callable[[], object], seconds: float = 20.0) -> None:
+    """Wait for something that happens by itself.
+
+    Raises:
+        AssertionError: It does not.
+    """
+    expires = time.monotonic() + seconds
+    while not predicate():
+        assert time.monotonic() < expires, "it did not happen in time"
+        time.sleep(0.01)
