@@ -5,8 +5,8 @@ for. `NoData` keeps nothing and suffices for tests of the API; `lab.array.lio` s
 
 Rules of the protocol:
 
-* The array calls one method at a time, under its own lock, and answers its client only when the method has returned: what
-  a client is told is true on the wire by then. Only `sessions` may be called while another method runs.
+* The array calls one method at a time, under its own lock, and answers its client only when the method has returned:
+  what a client is told is true on the wire by then. Only `sessions` may be called while another method runs.
 * An exception means that nothing was changed; the client sees an error and the array's records stay as they were.
 * Ids of volumes and of snapshots are never used twice, with one exception: when the array was killed in the middle of a
   call, the id of that call comes again. So `create`, `clone` and `snapshot` replace whatever they find under a new id.
@@ -38,7 +38,8 @@ class Export:
         account_id: The owning account.
         username: The owning account's name, which is the CHAP user's name.
         initiator_secret: What the initiator proves to the target. 12 to 16 characters.
-        target_secret: What the target proves to an initiator that asks for mutual CHAP; the user is `username` there too.
+        target_secret: What the target proves to an initiator that asks for mutual CHAP; the user is `username` there
+            too.
         chap: Whether the account lets anybody log in: it is active, and its `enableChap` is on.
         initiators: IQNs that get in without CHAP, through volume access groups. May be left unserved.
     """
@@ -59,7 +60,9 @@ class Export:
 
     def __repr__(self) -> str:
         """Show no secret."""
-        return f"Export({self.iqn}, size={self.size}, access={self.access}, username={self.username!r}, chap={self.chap})"
+        return (
+            f"Export({self.iqn}, size={self.size}, access={self.access}, username={self.username!r}, chap={self.chap})"
+        )
 
     @property
     def is_open(self) -> bool:
@@ -69,9 +72,9 @@ class Export:
     def ends_sessions_of(self, before: Export) -> bool:
         """Tell whether live sessions made under `before` must end.
 
-        They end when the volume is locked, when the account is locked or its CHAP is off, when the volume moved to another account, and
-        when it changed between writable and read-only (an initiator reads the write-protect bit at login). They outlive a new
-        secret, a renamed account, growth and a change of access groups.
+        They end when the volume is locked, when the account is locked or its CHAP is off, when the volume moved to
+        another account, and when it changed between writable and read-only (an initiator reads the write-protect bit at
+        login). They outlive a new secret, a renamed account, growth and a change of access groups.
         """
         if not self.is_open:
             return before.is_open
@@ -112,7 +115,8 @@ class Data(Protocol):
     def resize(self, volume_id: int, size: int) -> None:
         """Set the volume's size to `size` bytes.
 
-        Growth happens under live sessions and an initiator that rescans sees it at once. A volume shrinks only as part of `rollback`.
+        Growth happens under live sessions and an initiator that rescans sees it at once. A volume shrinks only as part
+        of `rollback`.
         """
 
     def delete(self, volume_id: int) -> None:
@@ -133,7 +137,8 @@ class Data(Protocol):
     def clone(self, source_volume_id: int, snapshot_id: int | None, volume_id: int, size: int) -> None:
         """Make a new volume of `size` bytes out of a snapshot, or of the source's present bytes if None.
 
-        A larger size adds zeros, a smaller one cuts the tail. It is not reachable before `export`, which comes when the clone is done.
+        A larger size adds zeros, a smaller one cuts the tail. It is not reachable before `export`, which comes when the
+        clone is done.
         """
 
     def copy(self, source_volume_id: int, snapshot_id: int | None, volume_id: int) -> None:
@@ -142,13 +147,13 @@ class Data(Protocol):
     def export(self, export: Export) -> None:
         """Make the target as `export` says, or change the one that is there to it.
 
-        Comes after each creation and each change; `export.size` is what `create`, `resize`, `rollback` or `clone` set before.
-        Sessions end if and only if `Export.ends_sessions_of` says so, and by the return of this call they have ended: nothing
-        sent over them later reaches the data. New logins follow the new state from then on.
+        Comes after each creation and each change; `export.size` is what `create`, `resize`, `rollback` or `clone` set
+        before. Sessions end if and only if `Export.ends_sessions_of` says so, and by the return of this call they have
+        ended: nothing sent over them later reaches the data. New logins follow the new state from then on.
         """
 
     def unexport(self, volume_id: int) -> None:
-        """Take the target away: sessions end as with a locked volume, logins fail. The bytes stay. Doing it twice is fine."""
+        """Take the target away: sessions end as with a locked volume. The bytes stay. Doing it twice is fine."""
 
     def sessions(self) -> list[Session]:
         """List the live sessions of all volumes."""
@@ -156,7 +161,8 @@ class Data(Protocol):
     def restore(self, exports: Iterable[Export]) -> None:
         """Bring all targets up when the array's program starts, from whatever state an earlier run or a reboot left.
 
-        What is exported already stays untouched where it matches, with its sessions. Targets of other volumes are taken away.
+        What is exported already stays untouched where it matches, with its sessions. Targets of other volumes are taken
+        away.
         """
 
     def close(self) -> None:
