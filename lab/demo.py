@@ -239,9 +239,8 @@ def _tell(story: Story, began: float) -> int:
             print("\nnode-1's log ends with:\n" + "\n".join(story.first.driver_log().splitlines()[-15:]))
             return 1
         print(f"{number:>3}. {told}  [{time.monotonic() - step:.1f} s]", flush=True)
-    print(
-        f"\nAll {len(lines)} lines were checked on the array and in the nodes' kernels; {time.monotonic() - began:.0f} s in all."
-    )
+    print(f"\nAll {len(lines)} lines were checked on the array and in the nodes' kernels.")
+    print(f"It took {time.monotonic() - began:.0f} s.")
     print("Look around yourself: `make lab` leaves an array and two nodes up and says how to reach them.")
     return 0
 

@@ -15,7 +15,7 @@ from typing import Self
 
 from csi_solidfire import __version__
 from csi_solidfire.rpc.controller import Controller
-from csi_solidfire.rpc.identity import Identity
+from csi_solidfire.rpc.identity import CAPABILITIES, Identity
 from csi_solidfire.rpc.server import Server
 from csi_solidfire.storage.service import Storage
 from lab.array import Array
@@ -74,7 +74,7 @@ class Driver:
             array_calls=32,
             sweep_interval=sweep_interval,
         )
-        identity = Identity("csi-solidfire.io", __version__, ready=self.storage.ready)
+        identity = Identity("csi-solidfire.io", __version__, CAPABILITIES, self.storage.ready)
         self._server = Server(f"unix://{root / 'csi.sock'}", [identity, Controller(self.storage)])
         self._server.start()
         self.storage.start()
