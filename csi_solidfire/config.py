@@ -13,6 +13,7 @@ import argparse
 import os
 import re
 import shlex
+import textwrap
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import Field, dataclass, field, fields
 from pathlib import Path
@@ -71,11 +72,9 @@ def _flag(kind: tuple[Callable[[str], object], str], text: str, default: str | N
 
 
 def _switch(text: str) -> Any:
-    return field(metadata={"flag": Flag(_boolean, "true or false", text, "false", switch=True)})
-
-
-def _boolean(text: str) -> bool:
-    return {"true": True, "false": False}[text.lower()]
+    return field(
+        metadata={"flag": Flag({"true": True, "false": False}.__getitem__, "true or false", text, "false", switch=True)}
+    )
 
 
 def _endpoint(text: str) -> str:
@@ -142,13 +141,10 @@ def _one_of(*values: str) -> tuple[Callable[[str], str], str]:
 
 _ENDPOINT = (_endpoint, f"unix:///absolute/path (up to {_SUN_PATH} bytes) or tcp://host:port")
 # csi-sanity wants a letter at both ends; the topology key begins with the name, which makes it lower case.
-_NAME = (
-    _name(rf"(?=[a-z].*[a-z]$){_DNS_NAME}"),
-    "a lower-case domain name of up to 63 characters that begins and ends with a letter",
-)
+_NAME = (_name(rf"(?=[a-z].*[a-z]$){_DNS_NAME}"), "a lowercase domain name, 2 to 63 long, a letter at both ends")
 # It is a topology value, too, and those are label values in Kubernetes: 63 characters.
-_HOSTNAME = (_name(_DNS_NAME), "a node's name as Kubernetes spells it: lower-case, up to 63 characters")
-_NAMESPACE = (_name(_LABEL), "a namespace's name: lower-case letters, digits and -, up to 63")
+_HOSTNAME = (_name(_DNS_NAME), "a node's name as Kubernetes spells it: lowercase, up to 63 characters")
+_NAMESPACE = (_name(_LABEL), "a namespace's name: lowercase letters, digits and -, up to 63")
 _METRICS = (_optional_address, "[host]:port, or off")
 _DIRECTORY = (_path, "an absolute path")
 _OPTIONAL_DIRECTORY = (_optional_path, "an absolute path, or empty")
@@ -355,6 +351,11 @@ def _groups(kind: type[Settings]) -> Iterator[tuple[str, list[Field[Any]]]]:
             yield owner.TITLE, [item for item in fields(owner) if item.name in owner.__annotations__]
 
 
+class _Formatter(argparse.HelpFormatter):
+    def _split_lines(self, text: str, width: int) -> list[str]:
+        return textwrap.wrap(text, width, break_on_hyphens=False)  # names and paths stay whole
+
+
 def _parser(kind: type[Settings]) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog=f"{PROGRAM} {kind.MODE}",
@@ -362,7 +363,7 @@ def _parser(kind: type[Settings]) -> argparse.ArgumentParser:
         description=kind.SUMMARY,
         epilog="A flag wins over its environment variable. Credentials are neither: they come from mounted files or "
         "with requests.",
-        formatter_class=lambda prog: argparse.HelpFormatter(prog, max_help_position=6, width=100),
+        formatter_class=lambda prog: _Formatter(prog, max_help_position=6, width=100),
         allow_abbrev=False,
         add_help=False,
     )

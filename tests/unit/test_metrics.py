@@ -1,0 +1,139 @@
+"""The metrics and the server that shows them."""
+
+from __future__ import annotations
+
+import re
+import socket
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from csi_solidfire import metrics
+
+REFERENCE = Path(__file__).parents[2] / "docs/reference/metrics.md"
+
+
+@contextmanager
+def serving(health: Callable[[], bool] = lambda: True, host: str = "127.0.0.1") -> Iterator[str]:
+    server = metrics.serve(host, 0, health)
+    try:
+        yield f"http://127.0.0.1:{server.port}"
+    finally:
+        server.stop()
+
+
+def get(url: str) -> tuple[int, str]:
+    try:
+        with urllib.request.urlopen(url, timeout=10) as answer:  # noqa: S310 - our own server
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as answer:
+        with answer:
+            return answer.code, answer.read().decode()
+
+
+def value(name: str, **labels: str) -> float:
+    return metrics.REGISTRY.get_sample_value(name, labels) or 0.0
+
+
+def refuse() -> bool:
+    raise ConnectionRefusedError("no answer")
+
+
+def test_everything_counted_can_be_read() -> None:
+    metrics.rpc("CreateVolume", "OK", 0.2)
+    metrics.element_call("ListVolumes", "ok", 0.002)
+    metrics.element_call("ListVolumes", "xVolumeIDDoesNotExist", 0.002)
+    metrics.element_retry("ListVolumes", "timeout")
+    metrics.command("mkfs.ext4", "ok", 1.5)
+    metrics.build_info("node")
+    with metrics.rpc_in_flight("Probe"), serving() as url:
+        status, text = get(url + "/metrics")
+    assert status == 200
+    for line in (
+        'csi_solidfire_rpc_duration_seconds_count{code="OK",method="CreateVolume"}',
+        'csi_solidfire_rpc_duration_seconds_bucket{code="OK",le="0.25",method="CreateVolume"}',
+        'csi_solidfire_rpcs_in_flight{method="Probe"} 1.0',
+        'csi_solidfire_element_call_duration_seconds_count{method="ListVolumes",outcome="xVolumeIDDoesNotExist"}',
+        'csi_solidfire_element_retries_total{method="ListVolumes",reason="timeout"}',
+        'csi_solidfire_host_command_duration_seconds_sum{outcome="ok",program="mkfs.ext4"}',
+        'mode="node"',
+        "process_resident_memory_bytes",
+    ):
+        assert line in text
+    assert "_created" not in text
+
+
+def test_calls_are_counted_by_method_and_code_and_timed() -> None:
+    name = "csi_solidfire_rpc_duration_seconds"
+    labels = {"method": "DeleteVolume", "code": "ABORTED"}
+    count, total = value(f"{name}_count", **labels), value(f"{name}_sum", **labels)
+    metrics.rpc("DeleteVolume", "ABORTED", 0.25)
+    metrics.rpc("DeleteVolume", "OK", 0.25)
+    assert value(f"{name}_count", **labels) == count + 1
+    assert value(f"{name}_sum", **labels) == pytest.approx(total + 0.25)
+
+
+def test_a_call_in_flight_is_no_longer_so_when_it_failed() -> None:
+    def fail() -> None:
+        with metrics.rpc_in_flight("NodeStageVolume"):
+            assert value("csi_solidfire_rpcs_in_flight", method="NodeStageVolume") == 1
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        fail()
+    assert value("csi_solidfire_rpcs_in_flight", method="NodeStageVolume") == 0
+
+
+@pytest.mark.parametrize(
+    ("health", "healthz", "livez"),
+    [(lambda: True, 200, 200), (lambda: False, 503, 200), (refuse, 503, 503)],
+    ids=["ready", "not ready", "no answer"],
+)
+def test_health_is_readiness_and_life_is_an_answer(health: Callable[[], bool], healthz: int, livez: int) -> None:
+    with serving(health) as url:
+        assert get(url + "/healthz")[0] == healthz
+        assert get(url + "/livez")[0] == livez
+
+
+def test_other_paths_say_which_there_are() -> None:
+    with serving() as url:
+        assert get(url + "/") == (404, "There are /metrics, /healthz and /livez.\n")
+
+
+def test_no_host_is_every_address() -> None:
+    with serving(host="") as url:
+        assert get(url + "/livez")[0] == 200
+        if socket.has_dualstack_ipv6():
+            assert get(url.replace("127.0.0.1", "[::1]") + "/livez")[0] == 200
+
+
+def test_a_taken_port_is_an_error() -> None:
+    with serving() as url, pytest.raises(OSError, match="in use"):
+        metrics.serve("127.0.0.1", int(url.rpartition(":")[2]), lambda: True)
+
+
+def test_the_reference_describes_every_metric() -> None:
+    described = dict(re.findall(r"^\| `(csi_solidfire_\w+)` \| (\w+) \|", REFERENCE.read_text(), re.MULTILINE))
+    metrics.build_info("node")
+    exist = {}
+    for family in metrics.REGISTRY.collect():
+        if family.name.startswith("csi_solidfire_"):
+            exist[family.name + ("_total" if family.type == "counter" else "")] = family.type
+    assert described == exist
+
+
+def test_the_reference_names_the_labels() -> None:
+    text = REFERENCE.read_text()
+    metrics.rpc("Probe", "OK", 0)
+    metrics.element_call("GetAPI", "ok", 0)
+    metrics.element_retry("GetAPI", "timeout")
+    metrics.command("mount", "ok", 0)
+    for family in metrics.REGISTRY.collect():
+        if family.name.startswith("csi_solidfire_"):
+            (row,) = (line for line in text.splitlines() if line.startswith(f"| `{family.name}"))
+            labels = set().union(*(sample.labels for sample in family.samples)) - {"le"}
+            assert set(re.findall(r"`(\w+)`", row.split("|")[3])) == labels
