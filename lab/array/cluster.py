@@ -132,6 +132,19 @@ class Cluster:
         self.admins = Table(store, rows.Admin, username=lambda row: (row.username,))
         self.defaults = Table(store, rows.Defaults)
         store.load()
+        self._resume()
+
+    def _resume(self) -> None:
+        """Set the timers for what an earlier run left to be done."""
+        for volume in self.volumes:
+            if volume.purge_at is not None:
+                self.at_time(volume.purge_at, "purge", volume.id)
+        for job in self.jobs:
+            if not job.done:
+                self.at_time(job.due, "job", job.id)
+        for snapshot in self.snapshots:
+            if isinstance(snapshot.expires, float):
+                self.at_time(snapshot.expires, "expire", snapshot.id)
 
     def call(
         self, name: str, given: rows.Json, at: params.Version | None = None, rights: Iterable[str] = ("administrator",)
@@ -151,7 +164,7 @@ class Cluster:
         method = registry.find(name, at)
         if not method.rights.union({"administrator"}).intersection(rights):
             raise ElementError("xPermissionDenied", f"xPermissionDenied method={name}")
-        args, unused = params.read_all(method.params, given, at)
+        args, unused = params.read_all(method.params, given)
         with self._lock:
             self._settle()
             with self._transaction():

@@ -30,14 +30,16 @@ class Listener:
         self._context = context
         self._serve = serve
         self._socket = _bound(address)
-        self.host, self.port = self._socket.getsockname()[:2]
+        self.host: str = self._socket.getsockname()[0]
+        self.port: int = self._socket.getsockname()[1]
         self._open: set[socket.socket] = set()
         self._lock = threading.Lock()
         self._accepting: threading.Thread | None = None
+        self._closed = False
 
     def start(self) -> None:
-        """Listen."""
-        if self._accepting is None:
+        """Listen, unless the listener is closed."""
+        if self._accepting is None and not self._closed:
             self._socket.listen(_BACKLOG)
             self._accepting = threading.Thread(target=self._accept, name=f"accept-{self.port}", daemon=True)
             self._accepting.start()
@@ -60,6 +62,7 @@ class Listener:
 
     def close(self) -> None:
         """Stop for good."""
+        self._closed = True
         self.stop()
         self._socket.close()
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from lab.array.cluster import Cluster
 
 MIB = 1024**2
+_FULL = ("stage4Critical", "stage5CompletelyConsumed")
 
 
 def account(cluster: Cluster, account_id: int) -> Account:
@@ -84,6 +85,12 @@ def initiator(cluster: Cluster, initiator_id: int) -> Initiator:
     if found is None:
         raise ElementError(choices.UNKNOWN_INITIATOR, f"InitiatorID {initiator_id} does not exist.")
     return found
+
+
+def refuse_when_full(cluster: Cluster) -> None:
+    """Refuse volumes, clones and snapshots from stage 4 of fullness on."""
+    if cluster.settings.fullness in _FULL:
+        raise ElementError(choices.CLUSTER_FULL, f"The cluster is full: {cluster.settings.fullness}")
 
 
 def check_volume_name(cluster: Cluster, name: str) -> None:

@@ -7,7 +7,7 @@ clusters take all of it. This module is the only place that knows.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from lab.array import choices
@@ -30,7 +30,7 @@ class Param:
     """One named parameter.
 
     Attributes:
-        since: The API version that brought it.
+        since: The API version that brought it; endpoints of older versions take it too.
         nullable: Null is a value of its own, not absence.
     """
 
@@ -67,7 +67,7 @@ def optional(kind: Kind, name: str, since: str = "1.0", *, nullable: bool = Fals
     return Param(name, kind, since=version(since), nullable=nullable)
 
 
-def read_all(params: Iterable[Param], given: dict[str, Any], at: Version) -> tuple[Args, dict[str, Any]]:
+def read_all(params: Iterable[Param], given: dict[str, Any]) -> tuple[Args, dict[str, Any]]:
     """Read a call's parameters.
 
     Returns:
@@ -76,11 +76,11 @@ def read_all(params: Iterable[Param], given: dict[str, Any], at: Version) -> tup
     Raises:
         ElementError: One is missing or unreadable.
     """
-    known = [param for param in params if param.since <= at or not choices.HIDE_NEWER_PARAMETERS]
-    names = {param.name for param in known}
+    params = tuple(params)
+    names = {param.name for param in params}
     unused = {name: value for name, value in given.items() if name not in names}
     args: Args = {}
-    for param in known:
+    for param in params:
         if param.name in given and not param.is_absent(given[param.name]):
             args[param.name] = param.read(given[param.name])
         elif param.required:
@@ -165,15 +165,10 @@ def record(*params: Param) -> Kind:
     """Make a kind for an object with members of its own; what it does not know in it is ignored."""
 
     def read(name: str, value: Any) -> Args:
-        return read_all(params, _object(name, value), (99, 0))[0]
+        return read_all(params, _object(name, value))[0]
 
     return Kind(read, absent=(None, {}))
 
 
 # burstTime and curve are computed by the array; clients that copy them from its answers mean nothing by it.
 QOS = record(optional(INT, "minIOPS"), optional(INT, "maxIOPS"), optional(INT, "burstIOPS"))
-
-
-def since(text: str, *params: Param) -> tuple[Param, ...]:
-    """Give several parameters the version that brought them."""
-    return tuple(replace(param, since=version(text)) for param in params)

@@ -32,8 +32,8 @@ class Account(Row):
     """An owner of volumes, with the CHAP credentials that open them."""
 
     username: str
-    initiator_secret: str
-    target_secret: str
+    initiator_secret: str = field(repr=False)
+    target_secret: str = field(repr=False)
     status: str = "active"
     enable_chap: bool = True
     attributes: Json = field(default_factory=dict)
@@ -121,8 +121,8 @@ class Initiator(Row):
     attributes: Json = field(default_factory=dict)
     require_chap: bool = False
     chap_username: str | None = None
-    initiator_secret: str | None = None
-    target_secret: str | None = None
+    initiator_secret: str | None = field(default=None, repr=False)
+    target_secret: str | None = field(default=None, repr=False)
     virtual_network_ids: tuple[int, ...] = ()
 
 

@@ -104,6 +104,8 @@ class Store:
         self.tables: dict[str, Table[Any]] = {}
         self._undo: list[tuple[Table[Any], int, rows.Row | None]] = []
         self._counters: dict[str, int] = {}
+        # It holds CHAP secrets.
+        path.touch(mode=0o600)
         self._db = sqlite3.connect(path, timeout=1.0, isolation_level=None, check_same_thread=False)
         # Exclusive: two programs on one state would hand out the same ids.
         self._db.executescript(

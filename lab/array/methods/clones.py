@@ -11,7 +11,7 @@ from lab.array.clock import stamp
 from lab.array.cluster import Cluster, timer
 from lab.array.errors import ElementError
 from lab.array.methods.volume_changes import ACCESS, settled_access
-from lab.array.methods.volumes import check_room, refuse_when_full
+from lab.array.methods.volumes import check_room
 from lab.array.params import BOOL, ID, OBJECT, STR, Args, listed, optional, record, required
 from lab.array.registry import method
 from lab.array.rows import Job, Json, Snapshot, Volume
@@ -125,7 +125,7 @@ def clone_multiple_volumes(cluster: Cluster, args: Args) -> Json:
     """Begin clones of several volumes of one moment, or of a group snapshot's members."""
     if not args["volumes"]:
         raise ElementError(choices.BAD_COMBINATION, "volumes must not be empty")
-    refuse_when_full(cluster)
+    lookup.refuse_when_full(cluster)
     common = {name: args[name] for name in ("access", "newAccountID") if name in args}
     pairs = tuple(_begin_member(cluster, common | entry, args.get("groupSnapshotID")) for entry in args["volumes"])
     job = _start(cluster, "group", pairs)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 from lab.array import registry
 from lab.array.cluster import Cluster
 from lab.array.limits import HIDDEN
@@ -22,9 +24,10 @@ def get_api(cluster: Cluster, args: Args) -> Json:
     return {current: names, "currentVersion": current, "supportedVersions": supported(current)}
 
 
-def supported(current: str) -> list[str]:
+@functools.cache
+def supported(current: str) -> tuple[str, ...]:
     """Return all versions of the API up to the current one."""
-    return [each for each in registry.VERSIONS if version(each) <= version(current)]
+    return tuple(each for each in registry.VERSIONS if version(each) <= version(current))
 
 
 @method("GetClusterInfo", "1.0", _RIGHTS)

@@ -14,8 +14,6 @@ from lab.array.params import BOOL, ID, OBJECT, STR, Args, optional, required
 from lab.array.registry import method
 from lab.array.rows import Group, Json, Snapshot, Volume
 
-FULL = ("stage4Critical", "stage5CompletelyConsumed")
-
 # What CreateSnapshot and CreateGroupSnapshot share.
 TAKING = (
     optional(STR, "name"),
@@ -82,8 +80,7 @@ def _keep(cluster: Cluster, row: Snapshot, source: Snapshot | None) -> None:
 
 
 def _check_room(cluster: Cluster, volume: Volume) -> None:
-    if cluster.settings.fullness in FULL:
-        raise ElementError(choices.CLUSTER_FULL, f"The cluster is full: {cluster.settings.fullness}")
+    lookup.refuse_when_full(cluster)
     most = cluster.limits["snapshotsPerVolumeMax"]
     if cluster.snapshots.count("volume", volume.id) >= most:
         raise ElementError("xMaxSnapshotsPerVolumeExceeded", f"Maximum snapshots per volume is {most}")

@@ -16,7 +16,6 @@ from lab.array.rows import Json, Qos, Volume
 
 # Deleted volumes are purged exactly eight hours later (seen in a log of Element 12.0).
 RECYCLED_SECONDS = 8 * 3600.0
-FULL = ("stage4Critical", "stage5CompletelyConsumed")
 BULK = ("volumeIDs", "accountIDs", "volumeAccessGroupIDs")
 _NO_LIST = "No volume ID, account ID, or volume access group ID list specified"
 
@@ -41,17 +40,11 @@ _CREATE_PARAMS = (
 
 def check_room(cluster: Cluster, account_id: int, size: int) -> None:
     """Refuse one more volume of `size` bytes if the cluster is full or the account has all it may have."""
-    refuse_when_full(cluster)
+    lookup.refuse_when_full(cluster)
     if sum(row.size for row in cluster.volumes) + size > cluster.settings.capacity * 5:
         raise ElementError(choices.CLUSTER_FULL, "The cluster has no room for the volume")
     cluster.limit("volumeCountMax", len(cluster.volumes) + 1, "volumes")
     cluster.limit("volumesPerAccountCountMax", cluster.volumes.count("account", account_id) + 1, "volumes per account")
-
-
-def refuse_when_full(cluster: Cluster) -> None:
-    """Refuse volumes, clones and snapshots from stage 4 of fullness on."""
-    if cluster.settings.fullness in FULL:
-        raise ElementError(choices.CLUSTER_FULL, f"The cluster is full: {cluster.settings.fullness}")
 
 
 def chosen_qos(cluster: Cluster, args: Args, base: Qos, *, associates: bool) -> tuple[Qos, int | None]:
