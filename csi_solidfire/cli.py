@@ -103,6 +103,7 @@ def _run(settings: config.Settings, stack: ExitStack, stop: SimpleQueue[int]) ->
             server.stop(0)
             raise
         stack.callback(web.stop)
+        log.info("serving metrics", host=settings.metrics_address.host, port=web.port)
     number = stop.get()
     log.info("stopping", signal=signal.Signals(number).name, grace=settings.shutdown_grace)
     return server.stop()
@@ -159,18 +160,19 @@ def _controller(settings: config.Controller, stack: ExitStack) -> _Part:
 
 
 def _node(settings: config.Node) -> _Part:
-    from csi_solidfire.node.host import LocalHost
+    from csi_solidfire.node.host import ISCSI_CONFIGURATION, LocalHost
     from csi_solidfire.node.plugin import Plugin
     from csi_solidfire.rpc.node import Node
 
+    host_files = [*ISCSI_CONFIGURATION, settings.initiator_name_file, *filter(None, [settings.iscsi_db])]
     plugin = Plugin(
-        host=LocalHost(way_in=settings.host_command_prefix, root=settings.host_root),
+        host=LocalHost(settings.host_command_prefix, settings.host_root, host_files),
         hostname=settings.hostname,
         driver_name=settings.driver_name,
         max_volumes=settings.max_volumes,
         kubelet_dir=settings.kubelet_dir,
-        iscsi_db=settings.iscsi_db,
-        initiator_name_file=settings.initiator_name_file,
+        database=settings.iscsi_db,
+        initiator_file=settings.initiator_name_file,
         replacement_timeout=settings.replacement_timeout,
     )
     return _Part([Node(plugin)], plugin.ready)
