@@ -179,7 +179,7 @@ class Site:
             *("--password-file=/etc/lab-array.password", *flags),
         ]
         self.array.run(command)
-        _wait(lambda: self.array.run(["test", "-s", f"{_STATE}/cert.pem"], check=False).exit_code == 0)
+        _wait(lambda: self.array.run(["test", "-s", f"{_STATE}/array.crt"], check=False).exit_code == 0)
         self._write_secret({"endpoint": self.endpoint, "username": ADMIN, "password": password, "svip": SVIP})
         _wait(lambda: bool(self.call("GetClusterInfo")))
 
@@ -187,7 +187,7 @@ class Site:
         """Write the cluster's directory as kubelet would mount a Secret."""
         directory = self.clusters / "lab"
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        certificate = self.array.read_file(f"{_STATE}/cert.pem").decode()
+        certificate = self.array.read_file(f"{_STATE}/array.crt").decode()
         for key, value in {**values, "caCert": certificate}.items():
             (directory / key).write_text(value)
 
