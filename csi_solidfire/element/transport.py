@@ -30,7 +30,7 @@ log = logs.get(__name__)
 # A call takes the array milliseconds; a clone or a busy moment, seconds. Trident waits 90 s, Cinder 30 s.
 _CALL_SECONDS = 30.0
 _CONNECT_SECONDS = 10.0
-_BACKOFF = tenacity.wait_exponential_jitter(initial=0.05, max=2.0, jitter=0.05)
+_BACKOFF = tenacity.wait_exponential(multiplier=0.05, max=2.0) + tenacity.wait_random(0, 0.05)
 
 
 class Unreachable(errors.Unavailable):
