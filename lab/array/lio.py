@@ -138,11 +138,7 @@ class LioData:
         LIO tells an initiator's name only. The rest is what it said when the SVIP sent it on: the port is that of the
         connection to the SVIP, and sessions older than this program have the address 0.0.0.0:0.
         """
-        return [
-            self._session(served, initiator)
-            for served in targets.every()
-            for initiator in targets.initiators(served.iqn)
-        ]
+        return [self._session(served, initiator) for served, initiator in targets.initiators()]
 
     def restore(self, exports: Iterable[Export]) -> None:
         """Make what is served equal to `exports`.

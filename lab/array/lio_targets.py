@@ -23,10 +23,11 @@ from lab.array.data import READ_ONLY, READ_WRITE, Export
 _ROOT = Path("/sys/kernel/config/target")
 _ISCSI = _ROOT / "iscsi"
 _HBA = _ROOT / "core" / "iblock_0"
+_PAGE = 4096  # An attribute is never longer.
+_PREFIX = "volume-"
 _PORT = 3260
 
-# With cache_dynamic_acls an initiator would keep the write protection of its first login for ever.
-_TPG_ATTRIBUTES = {"authentication": "1", "generate_node_acls": "1", "cache_dynamic_acls": "0"}
+_TPG_ATTRIBUTES = {"authentication": "1", "generate_node_acls": "1"}
 _IDENTITY = {"vendor_id": "SolidFir", "product_id": "SSD SAN", "revision": "0010"}
 _THIN = {"emulate_tpu": "1", "emulate_tpws": "1"}
 
@@ -90,7 +91,7 @@ def make(export: Export, disk: Path) -> None:
     """
     try:
         _make_backstore(_backstore(export.volume_id), export.naa, disk)
-        _make_target(export.iqn, _backstore(export.volume_id))
+        _make_target(export.iqn)
         _claim(export)
     except BaseException:
         _remove_target(export.iqn)
@@ -101,13 +102,14 @@ def make(export: Export, disk: Path) -> None:
 def configure(export: Export) -> None:
     """Set account, credentials and write protection, for logins from now on.
 
-    LIO reads all of it during the login, so live sessions do not notice. Set it on a closed target when they should.
+    LIO reads all of it during the login, so live sessions do not notice. Write protection must change on a closed
+    target only.
     """
     tpg = _tpg(export.iqn)
-    _write(tpg / "attrib/demo_mode_write_protect", "1" if export.access == READ_ONLY else "0")
+    _link(tpg, _backstore(export.volume_id), "1" if export.access == READ_ONLY else "0")
     _write(tpg / "auth/userid", export.username)
     _write(tpg / "auth/password", export.initiator_secret)
-    # An initiator that does not ask for it is let in without mutual CHAP (kernel 5.19 and newer).
+    # An initiator that does not ask for it is let in without mutual CHAP (seen with Linux 6.1).
     _write(tpg / "auth/userid_mutual", export.username)
     _write(tpg / "auth/password_mutual", export.target_secret)
     _claim(export)
@@ -148,17 +150,13 @@ def remove_incomplete() -> None:
             _remove_backstore(volume_id)
 
 
-def initiators(iqn: str) -> list[str]:
+def initiators() -> list[tuple[Served, str]]:
     """List the initiators with a live session, one entry for each session."""
-    try:
-        listed = _read(_tpg(iqn) / "dynamic_sessions")
-    except OSError:  # Taken away meanwhile.
-        return []
-    return [name for name in listed.replace("\0", "\n").split("\n") if name]
+    return [(served, name) for volume_id in _volume_ids() for served, name in _initiators(volume_id)]
 
 
 def _backstore(volume_id: int) -> Path:
-    return _HBA / f"volume-{volume_id}"
+    return _HBA / f"{_PREFIX}{volume_id}"
 
 
 def _tpg(iqn: str) -> Path:
@@ -166,7 +164,20 @@ def _tpg(iqn: str) -> Path:
 
 
 def _volume_ids() -> list[int]:
-    return sorted(int(path.name.removeprefix("volume-")) for path in _HBA.glob("volume-*"))
+    names = (path.name for path in _HBA.iterdir())
+    return sorted(int(name[len(_PREFIX) :]) for name in names if name.startswith(_PREFIX))
+
+
+def _initiators(volume_id: int) -> list[tuple[Served, str]]:
+    """List one volume's; nearly all have none, so only those that have some are read in full."""
+    try:
+        _, _, iqn = _read(_backstore(volume_id) / "alias").partition(" ")
+        listed = _read(_tpg(iqn) / "dynamic_sessions")
+    except OSError:  # Taken away meanwhile.
+        return []
+    names = [name for name in listed.replace("\0", "\n").split("\n") if name]
+    served = _find_now(volume_id) if names else None
+    return [(served, name) for name in names] if served else []
 
 
 def _find_now(volume_id: int) -> Served | None:
@@ -192,14 +203,26 @@ def _make_backstore(backstore: Path, naa: str, disk: Path) -> None:
         _write(backstore / "attrib" / name, value)
 
 
-def _make_target(iqn: str, backstore: Path) -> None:
+def _make_target(iqn: str) -> None:
     tpg = _tpg(iqn)
     tpg.mkdir(parents=True)
     for name, value in _TPG_ATTRIBUTES.items():
         _write(tpg / "attrib" / name, value)
-    lun = tpg / "lun/lun_0"
-    lun.mkdir()
-    (lun / "disk").symlink_to(backstore)
+    (tpg / "lun/lun_0").mkdir()
+
+
+def _link(tpg: Path, backstore: Path, protected: str) -> None:
+    """Put the disk at LUN 0 with or without write protection (`1` or `0`).
+
+    LIO remembers each initiator with the protection that the LUN had for it first, and looks again only when the LUN
+    is linked anew.
+    """
+    link, attribute = tpg / "lun/lun_0/disk", tpg / "attrib/demo_mode_write_protect"
+    if _read(attribute) != protected:
+        link.unlink(missing_ok=True)
+        _write(attribute, protected)
+    if not link.is_symlink():
+        link.symlink_to(backstore)
 
 
 def _claim(export: Export) -> None:
@@ -229,7 +252,11 @@ def _remove_backstore(volume_id: int) -> None:
 
 
 def _read(path: Path) -> str:
-    return path.read_text().rstrip("\n\0")
+    attribute = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return os.read(attribute, _PAGE).decode().rstrip("\n\0")
+    finally:
+        os.close(attribute)
 
 
 def _write(path: Path, value: str) -> None:
