@@ -102,6 +102,7 @@ class Cluster:
         self.clock = Clock()
         self.settings = Settings()
         self.limits = limits.DEFAULTS | limits.HIDDEN | limit_changes
+        self.caller: tuple[str, tuple[str, ...]] = ("", ())
         self.exported: dict[int, Export] = {}
         self._lock = threading.Lock()
         self._undo: list[Callable[[], None]] = []
@@ -147,7 +148,12 @@ class Cluster:
                 self.at_time(snapshot.expires, "expire", snapshot.id)
 
     def call(
-        self, name: str, given: rows.Json, at: params.Version | None = None, rights: Iterable[str] = ("administrator",)
+        self,
+        name: str,
+        given: rows.Json,
+        at: params.Version | None = None,
+        rights: Iterable[str] = ("administrator",),
+        username: str = "admin",
     ) -> Answer:
         """Carry out a method.
 
@@ -156,6 +162,7 @@ class Cluster:
             given: Its parameters as the client sent them.
             at: The endpoint's version; the newest if None.
             rights: The caller's access types.
+            username: The caller.
 
         Raises:
             ElementError: It was refused or failed; nothing was changed.
@@ -167,6 +174,7 @@ class Cluster:
         args, unused = params.read_all(method.params, given)
         with self._lock:
             self._settle()
+            self.caller = (username, tuple(rights))
             with self._transaction():
                 return Answer(method.body(self, args), unused)
 

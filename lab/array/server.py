@@ -192,7 +192,9 @@ def _carry_out(
 
 def _answer(array: Array, caller: Caller, version: str, request: Request) -> dict[str, Any]:
     try:
-        found = array.cluster.call(request.method, request.params, params.version(version), caller.rights)
+        found = array.cluster.call(
+            request.method, request.params, params.version(version), caller.rights, caller.username
+        )
     except ElementError as error:
         return {"id": request.id, "error": error.to_json()}
     warning = {"warning": {"unusedParameters": found.unused}} if found.unused else {}

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from lab.array import choices, lookup, rows, targets, views
-from lab.array.clock import stamp
 from lab.array.cluster import Cluster
 from lab.array.errors import ElementError
+from lab.array.methods.stats import no_savings
 from lab.array.params import BOOL, ID, INT, OBJECT, STR, Args, enum, optional, required
 from lab.array.registry import method
 from lab.array.rows import Json
@@ -126,10 +126,4 @@ def remove_account(cluster: Cluster, args: Args) -> Json:
 def get_account_efficiency(cluster: Cluster, args: Args) -> Json:
     """Return the efficiency of volumes without data."""
     lookup.account(cluster, args["accountID"])
-    return {
-        "compression": 1.0,
-        "deduplication": 1.0,
-        "missingVolumes": [],
-        "thinProvisioning": 1.0,
-        "timestamp": stamp(0),
-    }
+    return no_savings()

@@ -94,3 +94,12 @@ def remove_cluster_admin(cluster: Cluster, args: Args) -> Json:
     """Lock somebody out."""
     cluster.admins.remove(_found(cluster, args["clusterAdminID"]).id)
     return {}
+
+
+@method("GetCurrentClusterAdmin", "6.0", " ".join(ACCESS_TYPES))
+def get_current_cluster_admin(cluster: Cluster, args: Args) -> Json:
+    """Return who asks."""
+    username, rights = cluster.caller
+    # The admin that the array was started with has no record.
+    known = cluster.admins.find("username", username)
+    return {"clusterAdmin": _view(known[0] if known else Admin(1, username, "", rights))}

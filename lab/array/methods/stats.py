@@ -106,13 +106,20 @@ def _sum(cluster: Cluster, rows: list[Volume]) -> Json:
 def get_volume_efficiency(cluster: Cluster, args: Args) -> Json:
     """Return the efficiency of a volume without data."""
     lookup.volume(cluster, args["volumeID"])
-    return {
-        "compression": 1.0,
-        "deduplication": 1.0,
-        "missingVolumes": [],
-        "thinProvisioning": 1.0,
-        "timestamp": stamp(0),
-    }
+    return no_savings()
+
+
+@method("GetVolumeAccessGroupEfficiency", "6.0", _RIGHTS, required(ID, "volumeAccessGroupID"))
+def get_access_group_efficiency(cluster: Cluster, args: Args) -> Json:
+    """Return the efficiency of volumes without data."""
+    lookup.access_group(cluster, args["volumeAccessGroupID"])
+    return no_savings()
+
+
+def no_savings() -> Json:
+    """Return the efficiency of what holds no data, as a real array does."""
+    epoch = stamp(0)
+    return {"compression": 1.0, "deduplication": 1.0, "missingVolumes": [], "thinProvisioning": 1.0, "timestamp": epoch}
 
 
 @method("GetClusterStats", "1.0", _RIGHTS)
