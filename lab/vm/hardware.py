@@ -1,0 +1,167 @@
+"""The virtual hardware: QEMU's command line, the same when a state is saved and when it is loaded.
+
+Why software emulation always: it runs on any Linux machine without
+privileges, /dev/kvm is often missing or of no use inside another VM (guests
+hung on it there), and a state saved under one accelerator cannot be loaded
+under the other. Restored VMs need no boot, which is where emulation hurts.
+
+Why the guest's memory is a file: the capability `x-ignore-shared` leaves it
+out of the saved state, and a restored VM maps the file privately. Nothing is
+read to restore it, and all VMs share the pages that they do not change.
+"""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+QEMU: Final = "qemu-system-x86_64"
+MEMORY_MIB: Final = 1024
+DATA_DISK_BYTES: Final = 64 * 2**30
+AGENT_PORT: Final = "org.qemu.guest_agent.0"
+
+CARDS: Final[Mapping[str, str]] = {"management": "n0", "storage": "n1"}
+"""What each network card is called here, and in QEMU."""
+
+_BOARD: Final = (
+    *("-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"),
+    *("-machine", "pc,usb=off,memory-backend=ram"),
+    # QEMU's default of up to 1 GiB of translated code for each VM is memory
+    # that two of them on a small machine do not have.
+    *("-accel", "tcg,thread=multi,tb-size=256"),
+    # Five-level page tables (la57) only make every address slower to emulate.
+    *("-cpu", "max,la57=off", "-smp", "2", "-m", str(MEMORY_MIB)),
+    *("-rtc", "base=utc,clock=host"),
+    *("-object", "rng-random,id=rng0,filename=/dev/urandom", "-device", "virtio-rng-pci,rng=rng0"),
+    *("-device", "virtio-net-pci,netdev=n0,romfile=,mac=52:54:00:5f:00:01"),
+    *("-device", "virtio-net-pci,netdev=n1,romfile=,mac=52:54:00:5f:01:00"),
+    *("-device", "virtio-serial-pci"),
+    *("-device", f"virtserialport,chardev=agent,name={AGENT_PORT}"),
+    *("-device", "virtconsole,chardev=shell"),
+    *("-device", "isa-serial,chardev=console"),
+)
+
+KERNEL_ARGUMENTS: Final = "console=ttyS0 root=/dev/vda rw quiet net.ifnames=0 mitigations=off random.trust_cpu=on"
+
+# Part of the command line that a change of would make saved states useless.
+FINGERPRINT: Final = (*_BOARD, KERNEL_ARGUMENTS, str(DATA_DISK_BYTES))
+
+
+@dataclass(frozen=True, slots=True)
+class Disks:
+    """The files behind the two disks, and how they are written down."""
+
+    root: Path
+    data: Path
+    format: str = "qcow2"
+
+    def arguments(self) -> list[str]:
+        # cache=unsafe spares the host's fsync only: what a guest has flushed
+        # is in the host's page cache and outlives a killed QEMU.
+        return [
+            argument
+            for path in (self.root, self.data)
+            for argument in (
+                "-drive",
+                f"file={_escaped(path)},if=virtio,format={self.format},cache=unsafe,discard=unmap,detect-zeroes=unmap",
+            )
+        ]
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """Where one VM's sockets and logs are."""
+
+    directory: Path
+    logs: Path
+    name: str
+
+    @property
+    def agent(self) -> Path:
+        return self.directory / f"{self.name}.agent"
+
+    @property
+    def monitor(self) -> Path:
+        return self.directory / f"{self.name}.monitor"
+
+    @property
+    def shell(self) -> Path:
+        return self.directory / f"{self.name}.shell"
+
+    @property
+    def console(self) -> Path:
+        return self.logs / f"{self.name}.console.log"
+
+    @property
+    def log(self) -> Path:
+        return self.logs / f"{self.name}.qemu.log"
+
+    def arguments(self) -> list[str]:
+        def socket(chardev: str, path: Path) -> list[str]:
+            return ["-chardev", f"socket,id={chardev},path={_escaped(path)},server=on,wait=off"]
+
+        return [
+            *socket("agent", self.agent),
+            *socket("shell", self.shell),
+            *socket("monitor", self.monitor),
+            *("-mon", "chardev=monitor,mode=control"),
+            *("-chardev", f"file,id=console,path={_escaped(self.console)},append=on"),
+        ]
+
+
+def memory(path: Path, *, keep: bool) -> list[str]:
+    """Map the guest's memory from a file.
+
+    Args:
+        path: The file; made if it is not there.
+        keep: Whether what the guest writes goes to the file, or stays private.
+    """
+    shared = "on" if keep else "off"
+    return [
+        "-object",
+        f"memory-backend-file,id=ram,size={MEMORY_MIB}M,mem-path={_escaped(path)},share={shared}",
+    ]
+
+
+def fresh_memory() -> list[str]:
+    """Memory of its own, for a VM that boots from power-on."""
+    return ["-object", f"memory-backend-ram,id=ram,size={MEMORY_MIB}M"]
+
+
+def command(files: Files, disks: Disks, switch: Path, memory_arguments: list[str], *more: str) -> list[str]:
+    """QEMU's whole command line for one VM."""
+    return [
+        QEMU,
+        *("-name", f"csi-solidfire-lab-{files.name}"),
+        *_BOARD,
+        *memory_arguments,
+        *("-netdev", f"user,id={CARDS['management']}"),
+        *("-netdev", f"vde,id={CARDS['storage']},sock={_escaped(switch)}"),
+        *disks.arguments(),
+        *files.arguments(),
+        *more,
+    ]
+
+
+def boot(kernel: Path, initramfs: Path) -> list[str]:
+    """Start from power-on."""
+    return ["-kernel", str(kernel), "-initrd", str(initramfs), "-append", KERNEL_ARGUMENTS]
+
+
+def restore() -> list[str]:
+    """Wait for a saved state; `Monitor.load` gives it, and the VM runs as soon as it is loaded."""
+    return ["-incoming", "defer"]
+
+
+def qemu_version() -> str:
+    """The first line of QEMU's own answer: a state is only loaded by the version that saved it."""
+    answer = subprocess.run([QEMU, "--version"], capture_output=True, text=True, check=True, timeout=30)
+    return answer.stdout.splitlines()[0]
+
+
+def _escaped(path: Path) -> str:
+    """Write a path into one of QEMU's option lists, where a comma is doubled."""
+    return str(path).replace(",", ",,")

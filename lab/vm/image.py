@@ -1,0 +1,130 @@
+"""The saved VM that every other is a copy of, found in the cache or built once.
+
+The cache is `${XDG_CACHE_HOME:-~/.cache}/csi-solidfire-lab`, or what
+CSI_SOLIDFIRE_LAB_CACHE says. It holds one directory for each image, named
+after what the image was made from, and the directories of runs. All of it
+may be deleted at any time; VMs that run keep what they have opened, but can't
+be powered on again.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from lab.vm import build, hardware, packages
+from lab.vm.identity import guest_script
+from lab.vm.progress import Say
+
+_MADE_BY: Final = ("root.sh", "initramfs.sh", "prepare.sh")
+
+
+def cache() -> Path:
+    """Where images and runs are kept."""
+    if chosen := os.environ.get("CSI_SOLIDFIRE_LAB_CACHE"):
+        return Path(chosen).absolute()
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache").absolute() / "csi-solidfire-lab"
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """A saved VM: its disks, its memory and the rest of its state. Never written again."""
+
+    directory: Path
+
+    @property
+    def kernel(self) -> Path:
+        return self.directory / "vmlinuz"
+
+    @property
+    def initramfs(self) -> Path:
+        return self.directory / "initrd.img"
+
+    @property
+    def disks(self) -> hardware.Disks:
+        return hardware.Disks(self.directory / "root.img", self.directory / "data.img", "raw")
+
+    @property
+    def memory(self) -> Path:
+        return self.directory / "memory"
+
+    @property
+    def state(self) -> Path:
+        return self.directory / "state"
+
+    @classmethod
+    def find(cls, requirements: Sequence[str]) -> Image | None:
+        """Return the image for these requirements if it has been built."""
+        image = cls(cache() / key(requirements))
+        return image if image.state.exists() else None
+
+    @classmethod
+    def ensure(
+        cls,
+        requirements: Sequence[str],
+        *,
+        say: Callable[[str], object] = print,
+        may_use_sudo: Callable[[str], bool] = build.ask,
+    ) -> Image:
+        """Find the image in the cache, or build it.
+
+        Args:
+            requirements: Python packages for the guest, as pip understands them.
+            say: Told each step of a build, which takes some minutes.
+            may_use_sudo: Asked with the command line before sudo runs it: one
+                step of the build needs root. Not asked if root is who runs it.
+
+        Raises:
+            LabError: The build failed, or needs root and may not have it.
+        """
+        if image := cls.find(requirements):
+            return image
+        with _only_builder(say):
+            if image := cls.find(requirements):
+                return image
+            building = cache() / "building"
+            build.clear(building, may_use_sudo)
+            building.mkdir(parents=True)
+            image = cls(cache() / key(requirements))
+            build.build(cls(building), requirements, Say(say), may_use_sudo)
+            building.rename(image.directory)
+            return image
+
+
+def key(requirements: Sequence[str]) -> str:
+    """What identifies an image: everything that it is made from."""
+    parts = (
+        packages.SUITE,
+        *packages.GUEST,
+        *sorted(requirements),
+        *(guest_script(name).decode() for name in _MADE_BY),
+        *hardware.FINGERPRINT,
+        hardware.qemu_version(),
+    )
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
+
+
+def clean() -> None:
+    """Throw the cached images away; runs go on."""
+    for entry in cache().glob("*"):
+        if entry.is_dir() and entry.name != "runs":
+            shutil.rmtree(entry)
+
+
+@contextmanager
+def _only_builder(say: Callable[[str], object]) -> Iterator[None]:
+    cache().mkdir(parents=True, exist_ok=True, mode=0o700)
+    with (cache() / "build.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say("another program is building the image: waiting for it")
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
