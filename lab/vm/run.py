@@ -110,20 +110,15 @@ class Run:
         self._write_record()
         return machine
 
-    def spawn(self, name: str, argv: Sequence[str], log: Path) -> None:
-        """Run a process of this machine that ends with the run, in place of one of that name."""
-        if self._children.exits().get(name, -1) is None:
-            self._children.kill(name)
-        self._children.spawn(name, argv, log)
-
     def spawn(self, name: str, argv: Sequence[str], log: Path) -> int:
-        """Start a program of this machine that ends with the run; return its process id.
+        """Run a program of this machine that ends with the run, in place of one of that name.
 
         Its working directory is the run's, its standard input an idle pipe.
 
-        Raises:
-            LabError: One of that name runs already.
+        Returns:
+            Its process id.
         """
+        self._children.kill(name)
         return self._children.spawn(name, argv, log)
 
     def kill(self, name: str) -> None:
