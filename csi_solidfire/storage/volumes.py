@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from csi_solidfire import errors, logs
-from csi_solidfire.element.errors import LimitExceeded, NoSuchVolume, UnknownAccount
+from csi_solidfire.element.errors import ElementError, LimitExceeded, NoSuchVolume, UnknownAccount
 from csi_solidfire.element.types import Qos, Volume
 from csi_solidfire.handles import VolumeHandle
 from csi_solidfire.storage import names
@@ -63,10 +63,11 @@ def ensure(cluster: Cluster, spec: VolumeSpec) -> Volume:
         errors.Exhausted: The array is full or at a limit; nothing was made.
         errors.Unavailable: It may have been made; the next call finds it.
     """
-    policy = cluster.qos_policy_id(spec.parameters.qos_policy) if spec.parameters.qos_policy else None
-    if volume := _find(cluster, spec.name):
-        _check_fits(volume, spec, policy)
-        return volume
+    there = _find(cluster, spec.name)
+    policy = _policy_id(cluster, spec, there)
+    if there:
+        _check_fits(there, spec, policy)
+        return there
     size = _size(spec, cluster)
     volume = _create(cluster, spec, size, policy)
     cluster.handle_of(volume)
@@ -88,6 +89,19 @@ def _find(cluster: Cluster, name: str) -> Volume | None:
         cluster.handle_of(volume)
         return volume
     return None
+
+
+def _policy_id(cluster: Cluster, spec: VolumeSpec, there: Volume | None) -> int | None:
+    """Return the id of the QoS policy asked for."""
+    if not spec.parameters.qos_policy:
+        return None
+    try:
+        return cluster.qos_policy_id(spec.parameters.qos_policy)
+    except errors.InvalidRequest as error:
+        if there is None:
+            raise
+        # An earlier try may have made the volume while there was such a policy; a final word would have it forgotten.
+        raise errors.Unavailable(f"{error}; volume {there.volume_id} of that name is there already") from error
 
 
 def _create(cluster: Cluster, spec: VolumeSpec, size: int, policy: int | None) -> Volume:
@@ -114,6 +128,10 @@ def _create(cluster: Cluster, spec: VolumeSpec, size: int, policy: int | None) -
                 f"{error} (an account holds {cluster.limits().volumes_per_account} volumes at most; this one is"
                 f" for node {spec.hostname} and namespace {spec.namespace})"
             ) from error
+        except ElementError:
+            if policy is not None:
+                cluster.forget()  # Perhaps the policy was removed and made anew under another number.
+            raise
     raise AssertionError("unreachable: the second try returns or raises")
 
 

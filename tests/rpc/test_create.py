@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import grpc
 import pytest
 
@@ -130,9 +132,7 @@ def test_capabilities_it_serves(driver: Driver, capability: csi_pb2.VolumeCapabi
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_capabilities_it_refuses(
-    array: Array, driver: Driver, capability: csi_pb2.VolumeCapability, word: str
-) -> None:
+def test_capabilities_it_refuses(array: Array, driver: Driver, capability: csi_pb2.VolumeCapability, word: str) -> None:
     with refused(grpc.StatusCode.INVALID_ARGUMENT, "volume_capabilities", word):
         create(driver, capability=capability)
     assert not ask.volumes(array)
@@ -180,10 +180,10 @@ def test_an_ext4_claim_repeated_finds_its_volume(array: Array, driver: Driver) -
         ({"parameters": {"qosPolicy": "gold"}}, "qosPolicy"),
         ({"namespace": "payments"}, "namespace"),
     ],
-    ids=lambda value: str(value),
+    ids=str,
 )
 def test_a_name_that_belongs_to_another_kind_of_volume(
-    array: Array, driver: Driver, changes: dict[str, object], word: str
+    array: Array, driver: Driver, changes: dict[str, Any], word: str
 ) -> None:
     array.call("CreateQoSPolicy", {"name": "gold", "qos": {"minIOPS": 100}})
     create(driver)

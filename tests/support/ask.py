@@ -111,7 +111,7 @@ def refused(code: grpc.StatusCode, *words: str) -> Iterator[Refusal]:
     refusal = Refusal()
     with pytest.raises(grpc.RpcError) as caught:
         yield refusal
-    refusal.message = caught.value.details()
+    refusal.message = caught.value.details() or ""
     assert caught.value.code() is code, f"{caught.value.code()}: {refusal.message}"
     for word in words:
         assert word in refusal.message
