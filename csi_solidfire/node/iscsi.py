@@ -10,7 +10,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TypeVar
@@ -33,7 +32,7 @@ _NO_OBJS_FOUND = 21
 _LOGIN_AUTH_FAILED = 24
 
 _DISK_PATIENCE = 30.0  # seconds from login until the kernel must show the disk
-_LOGOUT_PATIENCE = 10.0
+_PATIENCE = 10.0  # seconds until the kernel must show what iscsid did
 _LOGIN_TIMEOUT = 60.0  # more than the record lets iscsid try: records.LOGIN_TIMEOUT times its retries
 # A login with node.session.scan=manual never returns in this one release (open-iscsi 48e683c, mended by 34ac5a2).
 _HANGS_WITHOUT_SCAN = "2.1.11"
@@ -57,29 +56,36 @@ class Iscsi:
         self._slots = threading.BoundedSemaphore(_PARALLEL)
 
     def log_in(self, target: PublishContext, chap: Chap) -> Session:
-        """Open a session to a target that has none.
+        """Open a session to a target, or return the one that is up.
 
         Raises:
             errors.Unauthenticated: The array refused the CHAP secret, or we refused its. No record is left.
             errors.Unavailable: It did not work or is not known to have worked. Then iscsid may still be trying, and
                 the record stays for it.
         """
-        nodes = self._nodes
-        record = records.Record(target, chap, self._replacement_timeout, self._scan)
-        records.write(self._host, nodes, record)
+        if (session := live_session(self._host, target)) is None:
+            records.write(self._host, self._nodes, self._record(target, chap))
+            self._login(target, mutual=chap.password_in is not None)
+            session = self._wait(lambda: live_session(self._host, target), _PATIENCE, f"the session to {target.iqn}")
+            log.info("logged in", iqn=target.iqn, portal=target.portal)
+        # A call that was cut short after the login left the secrets in the record, and somebody may have removed it:
+        # a restarted iscsid would then not know the session's time-outs.
+        without_secrets = self._record(target, None)
+        if not records.is_there(self._host, self._nodes, without_secrets):
+            records.write(self._host, self._nodes, without_secrets)
+        return session
+
+    def _record(self, target: PublishContext, chap: Chap | None) -> records.Record:
+        return records.Record(target, chap, self._replacement_timeout, self._scan)
+
+    def _login(self, target: PublishContext, *, mutual: bool) -> None:
+        command = ["iscsiadm", "-m", "node", "-T", target.iqn, "-p", target.portal, "--login"]
         try:
             with self._slot():
-                self._login(target)
+                self._host.run(command, ok={0, _SESS_EXISTS}, timeout=_LOGIN_TIMEOUT)
         except CommandFailed as failure:
-            records.remove(self._host, nodes, target.iqn)
-            raise _explained(failure, target, mutual=chap.password_in is not None) from failure
-        records.write(self._host, nodes, replace(record, chap=None))
-        log.info("logged in", iqn=target.iqn, portal=target.portal)
-        return self._wait(lambda: live_session(self._host, target), _LOGOUT_PATIENCE, f"the session to {target.iqn}")
-
-    def _login(self, target: PublishContext) -> None:
-        where = ["-T", target.iqn, "-p", target.portal]
-        self._host.run(["iscsiadm", "-m", "node", *where, "--login"], ok={0, _SESS_EXISTS}, timeout=_LOGIN_TIMEOUT)
+            records.remove(self._host, self._nodes, target.iqn)
+            raise _explained(failure, target, mutual=mutual) from failure
 
     def disk(self, session: Session) -> Disk:
         """Return a session's LUN 0, looking for it on the array if the kernel does not have it.
@@ -118,7 +124,7 @@ class Iscsi:
         def ended() -> bool | None:
             return True if str(session.sid) not in self._sids() else None
 
-        self._wait(ended, _LOGOUT_PATIENCE, f"the end of session {session.sid}")
+        self._wait(ended, _PATIENCE, f"the end of session {session.sid}")
         log.info("logged out", iqn=session.iqn, sid=session.sid)
 
     def _sids(self) -> set[str]:

@@ -82,9 +82,20 @@ def nodes_dir(host: Host, database: Path | None) -> Path:
 
 def write(host: Host, nodes: Path, record: Record) -> None:
     """Put a record in place of the one there may be."""
+    host.write_private(_path(nodes, record), record.render())
+
+
+def is_there(host: Host, nodes: Path, record: Record) -> bool:
+    """Tell whether exactly this record is there."""
+    try:
+        return host.read_text(_path(nodes, record)) == record.render()
+    except FileNotFoundError:
+        return False
+
+
+def _path(nodes: Path, record: Record) -> Path:
     address, _, port = record.target.portal.rpartition(":")
-    portal = f"{address.strip('[]')},{port},{_TPGT}"
-    host.write_private(nodes / record.target.iqn / portal / "default", record.render())
+    return nodes / record.target.iqn / f"{address.strip('[]')},{port},{_TPGT}" / "default"
 
 
 def remove(host: Host, nodes: Path, iqn: str) -> None:

@@ -124,7 +124,7 @@ class Staging:
             if not iscsi.is_live(session, spec.target):
                 log.warning("ending a session that is down or goes elsewhere", iqn=session.iqn, portal=session.portal)
                 self._end(session, spec.handle)
-        return iscsi.live_session(self._host, spec.target) or self._iscsi.log_in(spec.target, spec.chap)
+        return self._iscsi.log_in(spec.target, spec.chap)
 
     def _stage_block(self, spec: StageSpec, disk: Disk, path: Path) -> None:
         self._check_unused(disk, spec.handle)
