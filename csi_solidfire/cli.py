@@ -85,7 +85,7 @@ def _serve(settings: config.Settings) -> int:
 def _run(settings: config.Settings, stack: ExitStack, stop: SimpleQueue[int]) -> bool:
     """Serve until asked to stop; return whether all calls ended in time."""
     from csi_solidfire import logs, metrics
-    from csi_solidfire.rpc.identity import CAPABILITIES, Identity, prober
+    from csi_solidfire.rpc.identity import CAPABILITIES, Client, Identity
     from csi_solidfire.rpc.server import Server
 
     log = logs.get(__name__)
@@ -97,8 +97,10 @@ def _run(settings: config.Settings, stack: ExitStack, stop: SimpleQueue[int]) ->
     server.start()
     metrics.build_info(settings.MODE)
     if settings.metrics_address is not None:
+        client = Client(server.address, _PROBE_TIMEOUT)
+        stack.callback(client.close)
         try:
-            web = metrics.serve(*settings.metrics_address, prober(server.address, timeout=_PROBE_TIMEOUT))
+            web = metrics.serve(*settings.metrics_address, client)
         except OSError:
             server.stop(0)
             raise

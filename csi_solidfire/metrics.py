@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler
 from socketserver import ThreadingTCPServer
 from threading import Thread
+from typing import Protocol
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, disable_created_metrics
 from prometheus_client.exposition import choose_encoder
@@ -117,7 +118,15 @@ class MetricsServer:
         self._server.server_close()
 
 
-def serve(host: str, port: int, health: Callable[[], bool]) -> MetricsServer:
+class Health(Protocol):
+    """The driver as its callers see it. Both methods raise if it does not answer."""
+
+    def alive(self) -> None: ...
+
+    def ready(self) -> bool: ...
+
+
+def serve(host: str, port: int, health: Health) -> MetricsServer:
     """Serve `/metrics`, `/healthz` and `/livez` until stopped.
 
     `/healthz` is 200 while the driver is ready. `/livez` is 200 as long as it answers at all: restarting a
@@ -127,7 +136,7 @@ def serve(host: str, port: int, health: Callable[[], bool]) -> MetricsServer:
     Args:
         host: Address to listen on; all of them, IPv4 and IPv6, if empty.
         port: TCP port; 0 for a free one.
-        health: Whether the driver is ready; raises if it does not even answer.
+        health: Whom to ask.
 
     Raises:
         OSError: The address cannot be had.
@@ -136,7 +145,7 @@ def serve(host: str, port: int, health: Callable[[], bool]) -> MetricsServer:
     disable_created_metrics()  # type: ignore[no-untyped-call]
 
     class Handler(_Handler):
-        ready = staticmethod(health)
+        driver = health
 
     everywhere = not host and socket.has_dualstack_ipv6()
 
@@ -155,7 +164,7 @@ def serve(host: str, port: int, health: Callable[[], bool]) -> MetricsServer:
 
 
 class _Handler(BaseHTTPRequestHandler):
-    ready: Callable[[], bool]
+    driver: Health
     timeout = 10.0  # seconds until a silent client is hung up on
     server_version = "csi-solidfire"
     sys_version = ""
@@ -165,19 +174,24 @@ class _Handler(BaseHTTPRequestHandler):
         if path == "/metrics":
             encode, content_type = choose_encoder(self.headers.get("Accept") or "")
             self._answer(200, content_type, encode(REGISTRY))
-        elif path in {"/healthz", "/livez"}:
-            status, text = self._health(only_alive=path == "/livez")
-            self._answer(status, "text/plain; charset=utf-8", f"{text}\n".encode())
+        elif path == "/healthz":
+            self._say(self.driver.ready)
+        elif path == "/livez":
+            self._say(self._alive)
         else:
             self._answer(404, "text/plain; charset=utf-8", b"There are /metrics, /healthz and /livez.\n")
 
-    def _health(self, *, only_alive: bool) -> tuple[int, str]:
+    def _alive(self) -> bool:
+        self.driver.alive()
+        return True
+
+    def _say(self, ask: Callable[[], bool]) -> None:
         try:
-            ready = self.ready()
+            status, text = (200, "ok") if ask() else (503, "not ready")
         except Exception as error:  # noqa: BLE001 - whatever went wrong, the driver did not answer
-            log.warning("the driver does not answer its own Probe", error=str(error))
-            return 503, "not answering"
-        return (200 if ready or only_alive else 503), ("ok" if ready else "not ready")
+            log.warning("the driver does not answer on its own socket", error=str(error))
+            status, text = 503, "not answering"
+        self._answer(status, "text/plain; charset=utf-8", f"{text}\n".encode())
 
     def _answer(self, status: int, content_type: str, body: bytes) -> None:
         self.send_response(status)

@@ -59,20 +59,27 @@ class Identity(csi_pb2_grpc.IdentityServicer):
         return csi_pb2.ProbeResponse(ready=BoolValue(value=ready))
 
 
-def prober(address: str, timeout: float) -> Callable[[], bool]:
-    """Return a function that asks a driver's own Probe through its socket.
-
-    The function raises grpc.RpcError if there is no answer.
+class Client:
+    """Asks a driver through its own socket. Every method raises grpc.RpcError if there is no answer.
 
     Args:
         address: As gRPC writes it, `Server.address`.
         timeout: Seconds to wait for an answer.
     """
-    channel = grpc.insecure_channel(address, options=[("grpc.enable_http_proxy", 0)])
-    stub = csi_pb2_grpc.IdentityStub(channel)
 
-    def probe() -> bool:
-        response = stub.Probe(csi_pb2.ProbeRequest(), timeout=timeout)
+    def __init__(self, address: str, timeout: float) -> None:
+        self._channel = grpc.insecure_channel(address, options=[("grpc.enable_http_proxy", 0)])
+        self._stub = csi_pb2_grpc.IdentityStub(self._channel)
+        self._timeout = timeout
+
+    def alive(self) -> None:
+        """Ask what needs neither array nor iscsid, so that neither can delay the answer."""
+        self._stub.GetPluginInfo(csi_pb2.GetPluginInfoRequest(), timeout=self._timeout)
+
+    def ready(self) -> bool:
+        """Ask Probe."""
+        response = self._stub.Probe(csi_pb2.ProbeRequest(), timeout=self._timeout)
         return response.ready.value or not response.HasField("ready")
 
-    return probe
+    def close(self) -> None:
+        self._channel.close()

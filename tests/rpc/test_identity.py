@@ -11,7 +11,7 @@ import pytest
 
 from csi_solidfire import errors
 from csi_solidfire.pb import csi_pb2, csi_pb2_grpc
-from csi_solidfire.rpc.identity import CAPABILITIES, Identity, prober
+from csi_solidfire.rpc.identity import CAPABILITIES, Client, Identity
 from csi_solidfire.rpc.server import Server
 
 
@@ -70,19 +70,29 @@ def test_probe_tells_the_truth(identity: csi_pb2_grpc.IdentityStub, readiness: R
     assert response.ready.value is ready
 
 
-def test_the_driver_can_ask_itself(server: Server, readiness: Readiness) -> None:
-    probe = prober(server.address, timeout=10)
-    assert probe()
+@pytest.fixture
+def client(server: Server) -> Iterator[Client]:
+    client = Client(server.address, timeout=10)
+    yield client
+    client.close()
+
+
+def test_the_driver_can_ask_itself(client: Client, readiness: Readiness) -> None:
+    assert client.ready()
     readiness.answer = False
-    assert not probe()
+    assert not client.ready()
+
+
+def test_a_driver_that_cannot_tell_is_alive(client: Client, readiness: Readiness) -> None:
     readiness.error = errors.Unavailable("iscsid")
+    client.alive()
     with pytest.raises(grpc.RpcError):
-        probe()
+        client.ready()
 
 
-def test_a_driver_that_is_gone_does_not_answer_itself(server: Server) -> None:
-    probe = prober(server.address, timeout=10)
-    assert probe()
+def test_a_driver_that_is_gone_does_not_answer_itself(server: Server, client: Client) -> None:
+    client.alive()
     server.stop(0)
-    with pytest.raises(grpc.RpcError):
-        probe()
+    for ask in (client.alive, client.ready):
+        with pytest.raises(grpc.RpcError):
+            ask()

@@ -209,10 +209,12 @@ def described_by_help(mode: str) -> set[tuple[str, ...]]:
     found: set[tuple[str, ...]] = set()
     for entry in re.split(r"^  (?=--)", help_text(mode), flags=re.MULTILINE)[1:]:
         words = " ".join(entry.split("\n\n")[0].split())
-        match = re.fullmatch(r"(--[a-z-]+) .* \[(.*); (?:default: (\S+)|(required)); environment: (\w+)\]", words)
+        match = re.fullmatch(
+            r"(--[a-z-]+) \S+ (.*?) \[(.*); (?:default: (\S+)|(required)); environment: (\w+)\]", words
+        )
         assert match, words
-        name, allowed, default, required, env = match.groups()
-        found.add((name, env, default or required, allowed))
+        name, meaning, allowed, default, required, env = match.groups()
+        found.add((name, env, default or required, allowed, meaning))
     return found
 
 
@@ -220,7 +222,7 @@ def described_by_help(mode: str) -> set[tuple[str, ...]]:
 def test_the_reference_says_what_help_says(mode: str, sections: tuple[int, ...]) -> None:
     tables = REFERENCE.read_text().split("\n## ")[1:]
     rows = [
-        tuple(cell.strip().strip("`") for cell in line.split("|")[1:5])
+        tuple(cell.strip().strip("`") for cell in line.split("|")[1:6])
         for section in sections
         for line in tables[section].splitlines()
         if line.startswith("| `--")

@@ -6,7 +6,7 @@ import re
 import socket
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -17,9 +17,25 @@ from csi_solidfire import metrics
 REFERENCE = Path(__file__).parents[2] / "docs/reference/metrics.md"
 
 
+class Driver:
+    """A driver in some state."""
+
+    def __init__(self, *, ready: bool = True, answers: bool = True) -> None:
+        self._ready = ready
+        self._answers = answers
+
+    def alive(self) -> None:
+        if not self._answers:
+            raise ConnectionRefusedError("no answer")
+
+    def ready(self) -> bool:
+        self.alive()
+        return self._ready
+
+
 @contextmanager
-def serving(health: Callable[[], bool] = lambda: True, host: str = "127.0.0.1") -> Iterator[str]:
-    server = metrics.serve(host, 0, health)
+def serving(health: metrics.Health | None = None, host: str = "127.0.0.1") -> Iterator[str]:
+    server = metrics.serve(host, 0, health or Driver())
     try:
         yield f"http://127.0.0.1:{server.port}"
     finally:
@@ -37,10 +53,6 @@ def get(url: str) -> tuple[int, str]:
 
 def value(name: str, **labels: str) -> float:
     return metrics.REGISTRY.get_sample_value(name, labels) or 0.0
-
-
-def refuse() -> bool:
-    raise ConnectionRefusedError("no answer")
 
 
 def test_everything_counted_can_be_read() -> None:
@@ -89,12 +101,12 @@ def test_a_call_in_flight_is_no_longer_so_when_it_failed() -> None:
 
 
 @pytest.mark.parametrize(
-    ("health", "healthz", "livez"),
-    [(lambda: True, 200, 200), (lambda: False, 503, 200), (refuse, 503, 503)],
+    ("driver", "healthz", "livez"),
+    [(Driver(), 200, 200), (Driver(ready=False), 503, 200), (Driver(answers=False), 503, 503)],
     ids=["ready", "not ready", "no answer"],
 )
-def test_health_is_readiness_and_life_is_an_answer(health: Callable[[], bool], healthz: int, livez: int) -> None:
-    with serving(health) as url:
+def test_health_is_readiness_and_life_is_an_answer(driver: Driver, healthz: int, livez: int) -> None:
+    with serving(driver) as url:
         assert get(url + "/healthz")[0] == healthz
         assert get(url + "/livez")[0] == livez
 
@@ -113,7 +125,7 @@ def test_no_host_is_every_address() -> None:
 
 def test_a_taken_port_is_an_error() -> None:
     with serving() as url, pytest.raises(OSError, match="in use"):
-        metrics.serve("127.0.0.1", int(url.rpartition(":")[2]), lambda: True)
+        metrics.serve("127.0.0.1", int(url.rpartition(":")[2]), Driver())
 
 
 def test_the_reference_describes_every_metric() -> None:
