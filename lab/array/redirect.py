@@ -19,7 +19,6 @@ from enum import Enum
 _log = logging.getLogger(__name__)
 
 PORT = 3260
-_PEER_SECONDS = 10.0
 _MAX_TEXT = 65536
 
 # opcode, flags, version max, version min, AHS length, data length (3 bytes), ISID, TSIH, ITT, CID, -, CmdSN, ExpStatSN
@@ -83,12 +82,13 @@ class Seen:
 class Redirector:
     """The portal and its table of targets, which may be changed at any time."""
 
-    def __init__(self, address: str, port: int = PORT) -> None:
-        """Listen at `address` and answer from now on."""
+    def __init__(self, address: str, port: int = PORT, *, peer_seconds: float = 10.0) -> None:
+        """Listen at `address` and answer from now on; a peer has `peer_seconds` for its request."""
+        self.peer_seconds = peer_seconds
         self._routes: dict[str, str | None] = {}
         self._seen: dict[tuple[str, str], Seen] = {}
         self._server = _Server((address, port), self)
-        threading.Thread(target=self._server.serve_forever, name="svip", daemon=True).start()
+        threading.Thread(target=self._server.serve_forever, args=(0.1,), name="svip", daemon=True).start()
 
     @property
     def port(self) -> int:
@@ -154,9 +154,9 @@ class _Peer(socketserver.BaseRequestHandler):
     def handle(self) -> None:
         host, port = self.client_address[:2]
         peer = f"{host}:{port}"
-        self.request.settimeout(_PEER_SECONDS)
+        seconds = self.server.redirector.peer_seconds
         try:
-            login = _receive(self.request)
+            login = _Request(self.request, seconds).login()
             status, address = self.server.redirector.answer(login, peer)
             self.request.sendall(_respond(login, status, address))
         except (BadPdu, OSError) as error:
@@ -165,17 +165,35 @@ class _Peer(socketserver.BaseRequestHandler):
             _log.info("%s logs in to %s: %s %s", peer, login.keys.get("TargetName"), status.name, address)
 
 
-def _receive(peer: socket.socket) -> Login:
-    header = _REQUEST.unpack(_read(peer, _REQUEST.size))
-    opcode, flags, _, lowest_version, ahs_words, length, isid, _, task_tag, _, _, command, _ = header
-    if opcode & _OPCODE != _LOGIN_REQUEST or lowest_version != 0:
-        raise BadPdu(f"opcode 0x{opcode:02x}, version {lowest_version}")
-    size = int.from_bytes(length)
-    if size > _MAX_TEXT:
-        raise BadPdu(f"a login text of {size} bytes")
-    _read(peer, ahs_words * 4)
-    text = _read(peer, size + -size % 4)[:size]
-    return Login(flags, isid, task_tag, command, _keys(text))
+class _Request:
+    """What one peer sends, within a time for all of it and not for each byte."""
+
+    def __init__(self, peer: socket.socket, seconds: float) -> None:
+        self._peer = peer
+        self._deadline = time.monotonic() + seconds
+
+    def login(self) -> Login:
+        header = _REQUEST.unpack(self._read(_REQUEST.size))
+        opcode, flags, _, lowest_version, ahs_words, length, isid, _, task_tag, _, _, command, _ = header
+        if opcode & _OPCODE != _LOGIN_REQUEST or lowest_version != 0:
+            raise BadPdu(f"opcode 0x{opcode:02x}, version {lowest_version}")
+        size = int.from_bytes(length)
+        if size > _MAX_TEXT:
+            raise BadPdu(f"a login text of {size} bytes")
+        self._read(ahs_words * 4)
+        text = self._read(size + -size % 4)[:size]
+        return Login(flags, isid, task_tag, command, _keys(text))
+
+    def _read(self, size: int) -> bytes:
+        received = bytearray()
+        while len(received) < size:
+            # Zero would mean not to wait at all, and to fail in another way.
+            self._peer.settimeout(max(self._deadline - time.monotonic(), 0.001))
+            part = self._peer.recv(size - len(received))
+            if not part:
+                raise BadPdu(f"ended after {len(received)} of {size} bytes")
+            received += part
+        return bytes(received)
 
 
 def _respond(login: Login, status: Status, address: str) -> bytes:
@@ -193,21 +211,3 @@ def _keys(text: bytes) -> dict[str, str]:
     """Split `key=value` pairs that end in NUL; what is no such pair or no UTF-8 is left out or replaced."""
     pairs = (pair.decode("utf-8", "replace").partition("=") for pair in text.split(b"\0"))
     return {key: value for key, found, value in pairs if found}
-
-
-def _read(peer: socket.socket, size: int) -> bytes:
-    """Read exactly `size` bytes, all of them within the time a peer has for one call and not for each byte.
-
-    Raises:
-        BadPdu: The peer ended early or is too slow.
-    """
-    deadline = time.monotonic() + _PEER_SECONDS
-    received = bytearray()
-    while len(received) < size:
-        if time.monotonic() > deadline:
-            raise BadPdu("too slow")
-        part = peer.recv(size - len(received))
-        if not part:
-            raise BadPdu(f"ended after {len(received)} of {size} bytes")
-        received += part
-    return bytes(received)
