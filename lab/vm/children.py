@@ -42,14 +42,15 @@ class Children:
             detached: Whether the run goes on when this process has ended.
         """
         check_path(directory / "sw" / ".123456-12345678")
-        process = subprocess.Popen(
-            [sys.executable, "-I", "-S", supervisor.__file__, str(directory)],
-            stdin=subprocess.DEVNULL if detached else subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=(directory / "supervisor.log").open("wb"),
-            pass_fds=(lock,),
-            start_new_session=True,
-        )
+        with (directory / "supervisor.log").open("wb") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-I", "-S", supervisor.__file__, str(directory)],
+                stdin=subprocess.DEVNULL if detached else subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                pass_fds=(lock,),
+                start_new_session=True,
+            )
         os.close(lock)
         if process.stdout is None or process.stdout.readline() != b"ready\n":
             raise LabError(f"the run's supervisor did not start: {tail(directory / 'supervisor.log')}")
