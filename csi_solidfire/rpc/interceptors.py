@@ -15,6 +15,7 @@ import grpc
 from google.protobuf.message import Message
 
 from csi_solidfire import deadline, logs, metrics
+from csi_solidfire.pb import csi_pb2
 from csi_solidfire.rpc import redaction, status
 
 log = logs.get(__name__)
@@ -113,7 +114,8 @@ def _answer(handler: _Behavior, request: Message, context: grpc.ServicerContext)
 
 def _report_success(method: str, request: Message, response: Message, seconds: float) -> None:
     report = log.info if method in status.CHANGING else log.debug
-    report("done", code="OK", seconds=round(seconds, 4), **_subject(request))
+    made = {"made": response.volume.volume_id} if isinstance(response, csi_pb2.CreateVolumeResponse) else {}
+    report("done", code="OK", seconds=round(seconds, 4), **_subject(request), **made)
     if log.isEnabledFor(logging.DEBUG):
         log.debug("answer", response=redaction.text(response))
 
