@@ -29,6 +29,7 @@ class Accounts:
         self._client = client
         self._lock = threading.Lock()
         self._ids: cachetools.TTLCache[AccountMark, int] = cachetools.TTLCache(10_000, _REMEMBER_SECONDS)
+        self._made = threading.local()
 
     def ensure_id(self, owner: AccountMark) -> int:
         """Return the id of the pair's account, making the account if there is none.
@@ -63,6 +64,12 @@ class Accounts:
             for owner in [owner for owner, known in self._ids.items() if known == account_id]:
                 del self._ids[owner]
 
+    def made(self) -> list[int]:
+        """Return, once, the ids of the accounts that the calling thread has made."""
+        ids: list[int] = getattr(self._made, "ids", [])
+        self._made.ids = []
+        return ids
+
     def _known_id(self, owner: AccountMark) -> int | None:
         with self._lock:
             return self._ids.get(owner)
@@ -86,10 +93,12 @@ class Accounts:
         except UnknownAccount:
             pass
         try:
-            return self._client.add_account(username, _new_secret(), _new_secret(), owner.attributes())
+            account = self._client.add_account(username, _new_secret(), _new_secret(), owner.attributes())
         except DuplicateUsername:
             # Somebody was quicker, or the answer to our own first try got lost.
             return self._client.get_account_by_name(username)
+        self._made.ids = [*getattr(self._made, "ids", []), account.account_id]
+        return account
 
 
 def chap_of(account: Account) -> Chap:

@@ -23,6 +23,7 @@ from csi_solidfire.storage.marks import AccountMark
 log = logs.get(__name__)
 
 _LOOK_SECONDS = 30.0
+_CLOSE_SECONDS = 3.0
 
 
 class Janitor:
@@ -32,15 +33,18 @@ class Janitor:
         self._clusters = clusters
         self._interval = interval
         self._left: queue.SimpleQueue[tuple[Cluster, int] | None] = queue.SimpleQueue()
+        self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name="janitor", daemon=True)
 
     def start(self) -> None:
         self._thread.start()
 
     def close(self) -> None:
+        """End it; what it waits for on an array that does not answer is left behind, the next sweep finds it."""
+        self._closing.set()
         if self._thread.is_alive():
             self._left.put(None)
-            self._thread.join()
+            self._thread.join(_CLOSE_SECONDS)
 
     def note(self, cluster: Cluster, account_id: int | None) -> None:
         """Have an account looked at that a volume has just left."""
@@ -56,7 +60,7 @@ class Janitor:
                 self._sweep()
                 due = time.monotonic() + self._interval
                 continue
-            if left is None:
+            if left is None or self._closing.is_set():
                 return
             self._look(*left)
 
@@ -80,6 +84,8 @@ class Janitor:
         for cluster in clusters.values():
             with deadline.until(_LOOK_SECONDS), _tolerant(cluster):
                 for account in cluster.client.list_accounts():
+                    if self._closing.is_set():
+                        return
                     _remove_if_empty(cluster, account)
 
 

@@ -8,18 +8,19 @@ and moving end it) nor the credentials to make a new one.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from csi_solidfire import errors
-from csi_solidfire.element.errors import UnknownAccount
+from csi_solidfire.element.errors import NoSuchVolume, UnknownAccount
 from csi_solidfire.element.types import Account, Volume
 from csi_solidfire.handles import Chap, NodeId, PublishContext, VolumeHandle
 from csi_solidfire.storage import volumes
 from csi_solidfire.storage.access import Attachment
 from csi_solidfire.storage.accounts import chap_of
 from csi_solidfire.storage.cluster import Cluster
-from csi_solidfire.storage.marks import AccountMark, VolumeMark
+from csi_solidfire.storage.marks import KEY, AccountMark, VolumeMark
 
 LOCKED = "locked"
 
@@ -97,20 +98,21 @@ def unpublish(cluster: Cluster, handle: VolumeHandle, node: NodeId | None) -> No
     nodes = {other: how for other, how in mark.nodes.items() if node is not None and other != node}
     access = _access(nodes) if nodes else (LOCKED if mark.fencing else volume.access)
     if (nodes, access) != (mark.nodes, volume.access):
-        _modify(cluster, volume, None, access, mark.with_nodes(nodes))
+        # Purged since we looked: nobody has it.
+        with contextlib.suppress(NoSuchVolume):
+            _modify(cluster, volume, None, access, mark.with_nodes(nodes))
 
 
 def _modify(cluster: Cluster, volume: Volume, account_id: int | None, access: str, mark: VolumeMark) -> Volume:
     """Change all three at once and see in the answer that it was so."""
     moving = account_id if account_id != volume.account_id else None
+    attributes = mark.attributes(volume.attributes)
     try:
-        after = cluster.client.modify_volume(
-            volume.volume_id, account_id=moving, access=access, attributes=mark.attributes(volume.attributes)
-        )
+        after = cluster.client.modify_volume(volume.volume_id, account_id=moving, access=access, attributes=attributes)
     except UnknownAccount:
         cluster.accounts.forget_id(account_id)
         raise
-    if (after.volume_id, after.access, VolumeMark.of(after)) != (volume.volume_id, access, mark):
+    if (after.volume_id, after.access, after.attributes.get(KEY)) != (volume.volume_id, access, attributes[KEY]):
         raise errors.Unavailable(f"ModifyVolume: volume {volume.volume_id} is not as it was asked for; asking again")
     if account_id is not None and after.account_id != account_id:
         raise errors.Unavailable(

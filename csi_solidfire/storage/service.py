@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from csi_solidfire import deadline, errors
@@ -69,8 +70,20 @@ class Storage:
     def create(self, spec: VolumeSpec, secrets: Secrets) -> tuple[VolumeHandle, Volume]:
         with self._in_flight.hold(f"volume name {spec.name}"):
             cluster = self._clusters.choose(secrets, spec.parameters.cluster)
-            volume = volumes.ensure(cluster, spec)
+            with self._tidying(cluster):
+                volume = volumes.ensure(cluster, spec)
             return cluster.handle_of(volume), volume
+
+    @contextmanager
+    def _tidying(self, cluster: Cluster) -> Iterator[None]:
+        """Have the accounts looked at that were made for something that then failed."""
+        cluster.accounts.made()
+        try:
+            yield
+        except BaseException:
+            for account_id in cluster.accounts.made():
+                self._janitor.note(cluster, account_id)
+            raise
 
     def delete(self, handle: VolumeHandle, secrets: Secrets) -> None:
         with self._in_flight.hold(f"volume {handle}"):
@@ -84,7 +97,8 @@ class Storage:
         """Publish a volume; the credentials are returned only where they are to travel in the publish context."""
         with self._in_flight.hold(f"volume {handle}"):
             cluster = self._clusters.of_handle(handle, secrets)
-            published = publishing.publish(cluster, handle, node, attachment)
+            with self._tidying(cluster):
+                published = publishing.publish(cluster, handle, node, attachment)
             self._janitor.note(cluster, published.left_account_id)
             return published.context, published.chap if self._chap_in_context else None
 
