@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from csi_solidfire import errors
-from csi_solidfire.element.types import Volume
+from csi_solidfire import errors, logs
+from csi_solidfire.element.types import Malformed, Volume
 from csi_solidfire.handles import VolumeHandle, shorten
 from csi_solidfire.storage.cluster import Cluster
 from csi_solidfire.storage.marks import VolumeMark
+
+log = logs.get(__name__)
 
 _PAGE = 1000  # Volumes asked for at a time; an array has 4,000 at the most.
 
@@ -60,8 +62,17 @@ def _of(cluster: Cluster, start: int) -> Iterator[Listed]:
     while True:
         found = cluster.client.list_active_volumes(start, _PAGE)
         for volume in found:
-            if mark := VolumeMark.of(volume):
+            if mark := _mark(volume):
                 yield Listed(cluster.handle_of(volume), volume, mark)
         if len(found) < _PAGE:
             return
         start = found[-1].volume_id + 1
+
+
+def _mark(volume: Volume) -> VolumeMark | None:
+    """Read a mark; one that makes no sense must not hide all the other volumes."""
+    try:
+        return VolumeMark.of(volume)
+    except Malformed as error:
+        log.warning("a volume is left out of the list", reason=str(error))
+        return None
