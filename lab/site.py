@@ -16,16 +16,18 @@ import time
 import tomllib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from importlib.metadata import distribution
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
+import grpc
 import requests
 
 import csi_solidfire
 import lab
 from lab.csi import Client
-from lab.vm import Image, Machine, Run
+from lab.vm import Image, LabError, Machine, Run
 
 Say = Callable[[str], None]
 
@@ -90,8 +92,14 @@ class Node:
     def start_driver(self, *flags: str, mode: str = "node") -> None:
         """Start the node service, in place of one that runs."""
         self.stop_driver()
-        packages = {f"{_GUEST}/app/csi_solidfire": _ROOT / "csi_solidfire"}
-        self.machine.send_tree(packages)
+        # With its metadata: that is where the driver knows its version from.
+        metadata = next(file.parent for file in distribution("csi-solidfire").files or () if file.name == "METADATA")
+        self.machine.send_tree(
+            {
+                f"{_GUEST}/app/csi_solidfire": _ROOT / "csi_solidfire",
+                f"{_GUEST}/app/csi_solidfire.dist-info": Path(str(distribution("csi-solidfire").locate_file(metadata))),
+            }
+        )
         command = [
             *("systemd-run", "--quiet", "--collect", "--unit=csi-solidfire"),
             f"--setenv=PYTHONPATH={_GUEST}/app:{_GUEST}/site-packages",
@@ -100,7 +108,10 @@ class Node:
             *(f"--driver-name={DRIVER}", *flags),
         ]
         self.machine.run(command)
-        self.csi.wait_ready(_READY_SECONDS)
+        try:
+            self.csi.wait_ready(_READY_SECONDS)
+        except (TimeoutError, grpc.FutureTimeoutError, grpc.RpcError) as error:
+            raise LabError(f"the driver on {self.name} does not get ready:\n{self.driver_log()[-2000:]}") from error
 
     def stop_driver(self, signal: str = "TERM") -> None:
         """End the node service; `KILL` for a crash."""
