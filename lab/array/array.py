@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import ssl
 import tempfile
@@ -49,7 +50,7 @@ class Array:
         self.latency = 0.0
         self.ca = certificate.cert
         self.username, self.password = admin
-        self._directory: tempfile.TemporaryDirectory[str] | None = None
+        self._ends = contextlib.ExitStack()
         self._refusing = False
         self._listener = Listener(listen, tls.server_context(certificate), self._serve)
 
@@ -84,18 +85,24 @@ class Array:
             clone_seconds: How long a clone takes.
             identity: More of `lab.array.cluster.Identity`: name, version, mvip, svip, sip.
         """
-        directory = tempfile.TemporaryDirectory(prefix="lab-array-") if state is None else None
-        folder = Path(directory.name) if directory else Path(state or "")
-        folder.mkdir(parents=True, exist_ok=True)
-        who = Identity(unique_id, **identity)
-        certificate = tls.make(tuple(addresses)) if state is None else tls.for_state(folder, addresses)
-        cluster = Cluster(folder / "array.sqlite", who, data or NoData(), dict(limits or {}), durable=state is not None)
-        cluster.settings.clone_seconds = clone_seconds
-        targets.restore(cluster)
-        array = cls(cluster, certificate, listen, (username, password))
-        array._directory = directory
-        array.latency = latency
-        array._listener.start()
+        with contextlib.ExitStack() as undo:
+            if state is None:
+                folder = Path(undo.enter_context(tempfile.TemporaryDirectory(prefix="lab-array-")))
+                certificate = tls.make(tuple(addresses))
+            else:
+                folder = state
+                folder.mkdir(parents=True, exist_ok=True)
+                certificate = tls.for_state(folder, addresses)
+            who, keeper = Identity(unique_id, **identity), data or NoData()
+            cluster = Cluster(folder / "array.sqlite", who, keeper, dict(limits or {}), durable=state is not None)
+            undo.callback(cluster.close)
+            cluster.settings.clone_seconds = clone_seconds
+            targets.restore(cluster)
+            array = cls(cluster, certificate, listen, (username, password))
+            undo.callback(array._listener.close)
+            array.latency = latency
+            array._listener.start()
+            array._ends = undo.pop_all()
         return array
 
     @property
@@ -167,10 +174,7 @@ class Array:
 
     def close(self) -> None:
         """Stop serving and let go of the state; what the data serves goes on."""
-        self._listener.close()
-        self.cluster.close()
-        if self._directory:
-            self._directory.cleanup()
+        self._ends.close()
 
     def __enter__(self) -> Self:
         """Return the running array."""

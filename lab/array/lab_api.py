@@ -44,7 +44,10 @@ def serve(array: Array, rights: Iterable[str], verb: str, path: str, body: bytes
     if route is None:
         return 404, {"error": "no such thing", "see": sorted(f"{way} /lab/{name}" for way, name in _ROUTES)}
     try:
-        return route(array, json.loads(body or b"{}"), *rest)
+        given = json.loads(body or b"{}")
+        if not isinstance(given, dict):
+            raise TypeError("the body must be an object")
+        return route(array, given, *rest)
     except (KeyError, TypeError, ValueError) as error:
         return 400, {"error": str(error)}
 
