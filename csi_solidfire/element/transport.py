@@ -7,6 +7,7 @@ have been a yes.
 
 from __future__ import annotations
 
+import functools
 import itertools
 import ssl
 import threading
@@ -43,7 +44,7 @@ class Credentials:
 
     Attributes:
         endpoint: `https://<MVIP>[:port]`.
-        ca_cert: PEM certificates to trust instead of the system's; empty for the system's.
+        ca_cert: PEM certificates to trust instead of the system's, as `is_ca` wants them; empty for the system's.
         verify_tls: False takes any certificate.
     """
 
@@ -73,11 +74,18 @@ class _Adapter(requests.adapters.HTTPAdapter):
         """Leave the decision to the context."""
 
 
-def _tls_context(credentials: Credentials) -> ssl.SSLContext:
+@functools.lru_cache(64)
+def is_ca(text: str) -> bool:
+    """Tell whether a text is PEM certificates and can be a `ca_cert`."""
     try:
-        context = ssl.create_default_context(cadata=credentials.ca_cert or None)
-    except ssl.SSLError as error:
-        raise errors.Refused(f"caCert of {credentials.host} is not a PEM certificate") from error
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=text)
+    except (ssl.SSLError, TypeError, ValueError):  # TypeError for what is not ASCII.
+        return False
+    return True
+
+
+def _tls_context(credentials: Credentials) -> ssl.SSLContext:
+    context = ssl.create_default_context(cadata=credentials.ca_cert or None)
     if not credentials.verify_tls:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
@@ -225,6 +233,5 @@ def _tls_reason(error: BaseException) -> str:
             return f"certificate verify failed: {seen.verify_message}"
         if isinstance(seen, ssl.SSLError) and seen.reason:
             return seen.reason.lower().replace("_", " ")
-        reason = seen.args[0] if seen.args and isinstance(seen.args[0], BaseException) else None
-        seen = getattr(reason, "reason", None) or reason or seen.__cause__
+        seen = seen.__cause__ or seen.__context__
     return type(error).__name__

@@ -26,12 +26,14 @@ class Cluster:
     Attributes:
         client: Its API.
         accounts: Its accounts of ours.
+        last_known_id: The unique id it last gave; empty before.
     """
 
     def __init__(self, credentials: Credentials, svip: str, parallel: int) -> None:
         self.client = Client(Transport(credentials, parallel))
         self.accounts = Accounts(self.client)
         self.host = credentials.host
+        self.last_known_id = ""
         self._svip = svip
         self._lock = threading.Lock()
         self._facts: cachetools.TTLCache[str, object] = cachetools.TTLCache(8, _REMEMBER_SECONDS)
@@ -40,7 +42,9 @@ class Cluster:
         self.client.close()
 
     def info(self) -> ClusterInfo:
-        return self._fact("info", self.client.get_cluster_info)
+        info = self._fact("info", self.client.get_cluster_info)
+        self.last_known_id = info.unique_id
+        return info
 
     def limits(self) -> Limits:
         return self._fact("limits", self.client.get_limits)

@@ -6,6 +6,7 @@ the files under us when a password is rotated. Secrets that come with a request 
 
 from __future__ import annotations
 
+import ipaddress
 import re
 import threading
 from collections.abc import Mapping
@@ -13,8 +14,8 @@ from pathlib import Path
 
 import cachetools
 
-from csi_solidfire import errors, logs
-from csi_solidfire.element.transport import Credentials
+from csi_solidfire import deadline, errors, logs
+from csi_solidfire.element.transport import Credentials, is_ca
 from csi_solidfire.handles import VolumeHandle, shorten
 from csi_solidfire.storage.cluster import Cluster
 
@@ -22,8 +23,8 @@ log = logs.get(__name__)
 
 _REQUIRED = ("endpoint", "username", "password")
 _OPTIONAL = ("caCert", "svip")
-_ENDPOINT = re.compile(r"https://(?P<host>[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?/?", re.ASCII)
-_ADDRESS = re.compile(r"[A-Za-z0-9.-]+|[0-9A-Fa-f:.]+", re.ASCII)
+_ENDPOINT = re.compile(r"https://(?P<host>[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:(?P<port>[0-9]{1,5}))?/?", re.ASCII)
+_HOST = re.compile(r"[A-Za-z0-9.-]+", re.ASCII)
 _MOST = 256
 
 
@@ -90,11 +91,18 @@ class Clusters:
             errors.Unavailable: One that did not answer may be it.
         """
         candidates = {"secrets": self._connect(secrets, "secrets")} if secrets else self.configured()
+        # Whoever is known to be it must not wait for others; `Cluster.find` notices if it no longer is.
+        for cluster in candidates.values():
+            if cluster.last_known_id == handle.cluster_id:
+                return cluster
         silent: errors.DriverError | None = None
         seen = {}
-        for name, cluster in candidates.items():
+        for position, (name, cluster) in enumerate(candidates.items()):
+            # One that is down may use up its share of the caller's time, and no more.
+            share = deadline.remaining() / (len(candidates) - position + 1)
             try:
-                seen[name] = cluster.info().unique_id
+                with deadline.until(share):
+                    seen[name] = cluster.info().unique_id
             except errors.DriverError as error:
                 silent = error
             else:
@@ -134,13 +142,28 @@ def _credentials(values: Mapping[str, str], where: str, *, verify_tls: bool) -> 
         if values.get(key, "") != values.get(key, "").strip():
             problems.append(f"{key} begins or ends with white space, perhaps a newline from `echo` (use `echo -n`)")
     endpoint, svip = values.get("endpoint", "").strip(), values.get("svip", "").strip()
-    if endpoint and not _ENDPOINT.fullmatch(endpoint):
+    if endpoint and not _is_endpoint(endpoint):
         problems.append("endpoint must be https://<MVIP>[:port], without a path and without a user or password in it")
-    if svip and not _ADDRESS.fullmatch(svip):
+    if svip and not (_HOST.fullmatch(svip) or _is_ipv6(svip)):
         problems.append("svip must be an address without a port")
+    if values.get("caCert") and not is_ca(values["caCert"]):
+        problems.append("caCert must be certificates in PEM form")
     if problems:
         raise errors.InvalidRequest(f"{where}: {'; '.join(problems)}")
     credentials = Credentials(
         endpoint.rstrip("/"), values["username"], values["password"], values.get("caCert", ""), verify_tls=verify_tls
     )
     return credentials, svip
+
+
+def _is_endpoint(text: str) -> bool:
+    found = _ENDPOINT.fullmatch(text)
+    return found is not None and int(found["port"] or 443) < 1 << 16
+
+
+def _is_ipv6(text: str) -> bool:
+    try:
+        ipaddress.IPv6Address(text)
+    except ValueError:
+        return False
+    return True

@@ -8,7 +8,6 @@ import pytest
 from csi_solidfire.pb import csi_pb2
 from lab.array import Array
 from lab.csi import GIB, block
-from tests.support import ask
 from tests.support.ask import KEY, NODE_1, NODE_2, Mode, create, delete, get, listed, publish, refused, unpublish
 from tests.support.driver import Driver
 

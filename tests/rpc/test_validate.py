@@ -17,7 +17,7 @@ Response = csi_pb2.ValidateVolumeCapabilitiesResponse
 
 
 def _validate(driver: Driver, volume_id: str, *asked: csi_pb2.VolumeCapability, **more: dict[str, str]) -> Response:
-    request = Request(volume_id=volume_id, volume_capabilities=asked, **more)  # type: ignore[arg-type]
+    request = Request(volume_id=volume_id, volume_capabilities=asked, **more)
     return driver.controller.ValidateVolumeCapabilities(request)
 
 
