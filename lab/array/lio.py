@@ -40,7 +40,11 @@ def open_data(data_dir: Path, svip: str, sip: str) -> Data:
 
 
 class LioData:
-    """Volumes as LIO targets (`lab.array.data.Data`)."""
+    """Volumes as LIO targets (`lab.array.data.Data`).
+
+    The SVIP answers from the first `restore` on: an initiator that asked before would be told that its target does not
+    exist, and would give up a session that is only to be resumed.
+    """
 
     def __init__(self, data_dir: Path, svip: str, sip: str) -> None:
         """See `open_data`."""
@@ -99,6 +103,7 @@ class LioData:
         Should the kernel refuse a change half way, a target that was to be closed stays closed.
         """
         served = targets.find(export.volume_id)
+        self._fill_up(export)
         if served is None:
             self._make(export)
         elif export.ends_sessions_of(_before(export, served)):
@@ -107,8 +112,8 @@ class LioData:
         if export.is_open:
             self._open(export.volume_id, export.iqn)
         else:
-            targets.close(export.iqn)
             self._svip.refuse(export.iqn)
+            targets.close(export.iqn)
 
     def unexport(self, volume_id: int) -> None:
         """Take the target away."""
@@ -154,15 +159,19 @@ class LioData:
             self.unexport(volume_id)
         for export in wanted.values():
             self.export(export)
+        self._svip.start()
 
     def close(self) -> None:
         """Stop redirecting; the kernel serves on."""
         self._svip.close()
 
+    def _fill_up(self, export: Export) -> None:
+        """Lengthen a file that is shorter than its record, after a rollback cut short."""
+        if self._files.volume(export.volume_id).stat().st_size < export.size:
+            self.resize(export.volume_id, export.size)
+
     def _make(self, export: Export) -> None:
         file = self._files.volume(export.volume_id)
-        if file.stat().st_size < export.size:
-            self._files.resize(file, export.size)
         with self._detached_on_error(export.volume_id):
             disk = loops.attach(export.volume_id, file, 512 if export.enable512e else 4096)
             targets.make(export, disk)

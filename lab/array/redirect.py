@@ -83,12 +83,17 @@ class Redirector:
     """The portal and its table of targets, which may be changed at any time."""
 
     def __init__(self, address: str, port: int = PORT, *, peer_seconds: float = 10.0) -> None:
-        """Listen at `address` and answer from now on; a peer has `peer_seconds` for its request."""
+        """Listen at `address`; initiators wait until `start`. A peer has `peer_seconds` for its request."""
         self.peer_seconds = peer_seconds
         self._routes: dict[str, str | None] = {}
         self._seen: dict[tuple[str, str], Seen] = {}
         self._server = _Server((address, port), self)
-        threading.Thread(target=self._server.serve_forever, args=(0.1,), name="svip", daemon=True).start()
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.1,), name="svip", daemon=True)
+
+    def start(self) -> None:
+        """Answer from now on. Doing it twice is fine."""
+        if not self._thread.is_alive():
+            self._thread.start()
 
     @property
     def port(self) -> int:
@@ -115,7 +120,8 @@ class Redirector:
 
     def close(self) -> None:
         """Stop listening."""
-        self._server.shutdown()
+        if self._thread.is_alive():
+            self._server.shutdown()
         self._server.server_close()
 
     def answer(self, login: Login, peer: str) -> tuple[Status, str]:

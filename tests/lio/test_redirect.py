@@ -21,6 +21,7 @@ def svip() -> Iterator[Redirector]:
     """A storage address that sends initiators of one target to a storage node."""
     redirector = Redirector("127.0.0.1", 0, peer_seconds=0.3)
     redirector.route(IQN, "192.0.2.11")
+    redirector.start()
     yield redirector
     redirector.close()
 
@@ -123,6 +124,17 @@ def test_silent_peers_keep_nobody_waiting(svip: Redirector) -> None:
     assert [peer.recv(1) for peer in idle] == [b""] * 20
     for peer in idle:
         peer.close()
+
+
+def test_initiators_wait_for_it_to_start() -> None:
+    """Nobody is told of an unknown target by an array that has not brought its targets up."""
+    redirector = Redirector("127.0.0.1", 0)
+    with socket.create_connection(("127.0.0.1", redirector.port), timeout=10) as peer:
+        peer.sendall(_login())
+        redirector.route(IQN, "192.0.2.11")
+        redirector.start()
+        assert _status(peer.recv(4096)) == "0101"
+    redirector.close()
 
 
 def test_it_remembers_where_an_initiator_came_from(svip: Redirector) -> None:
