@@ -113,7 +113,8 @@ class Array:
     @property
     def endpoint(self) -> str:
         """The URL without a path, such as `https://127.0.0.1:38211`."""
-        return f"https://{self._listener.host}:{self.port}"
+        host = self._listener.host
+        return f"https://[{host}]:{self.port}" if ":" in host else f"https://{host}:{self.port}"
 
     @property
     def identity(self) -> Identity:

@@ -6,7 +6,7 @@ import contextlib
 import socket
 import ssl
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 _BACKLOG = 512
@@ -50,7 +50,8 @@ class Listener:
             # On Linux this ends listening and wakes accept; the port stays bound, and connecting to it is refused.
             self._socket.shutdown(socket.SHUT_RDWR)
             self._accepting.join()
-            self._accepting = None
+            with self._lock:
+                self._accepting = None
         self.cut()
 
     def cut(self) -> None:
@@ -58,7 +59,8 @@ class Listener:
         with self._lock:
             for connection in self._open:
                 with contextlib.suppress(OSError):
-                    connection.shutdown(socket.SHUT_RDWR)
+                    # Not SSLSocket's own, which takes TLS off the connection while its thread may be writing.
+                    socket.socket.shutdown(connection, socket.SHUT_RDWR)
 
     def close(self) -> None:
         """Stop for good."""
@@ -87,8 +89,11 @@ class Listener:
             connection.close()
 
     @contextlib.contextmanager
-    def _tracked(self, connection: socket.socket) -> Any:
+    def _tracked(self, connection: socket.socket) -> Iterator[None]:
         with self._lock:
+            if self._accepting is None:
+                # It was shaking hands when the port was closed.
+                raise ConnectionAbortedError
             self._open.add(connection)
         try:
             yield

@@ -6,6 +6,7 @@ clusters take all of it. This module is the only place that knows.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +16,8 @@ from lab.array.errors import ElementError
 
 Args = dict[str, Any]
 Version = tuple[int, int]
+# More digits than any number here can have are no number; Python refuses to convert thousands of them.
+_DIGITS = re.compile(r"[0-9]{1,20}")
 
 
 @dataclass(frozen=True)
@@ -98,7 +101,7 @@ def _integer(name: str, value: Any) -> int:
         raise wrong_type(name, "an integer")
     if isinstance(value, float) and value.is_integer():
         value = int(value)
-    if isinstance(value, str) and value.strip().isascii() and value.strip().isdigit():
+    if isinstance(value, str) and _DIGITS.fullmatch(value):
         value = int(value)
     if not isinstance(value, int):
         raise wrong_type(name, "an integer")

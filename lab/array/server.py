@@ -136,10 +136,15 @@ class Request:
     id: Any
 
 
+def _no_number(text: str) -> None:
+    # Python would take NaN and Infinity for numbers and give them back; JSON has none.
+    raise ValueError(text)
+
+
 def _decode(body: bytes) -> Request:
     try:
-        request = json.loads(body)
-    except ValueError:
+        request = json.loads(body, parse_constant=_no_number)
+    except (ValueError, RecursionError):
         raise ElementError(choices.MALFORMED_REQUEST, "The request is not JSON") from None
     if not isinstance(request, dict) or not isinstance(request.get("method"), str):
         raise ElementError(choices.MALFORMED_REQUEST, "The request must be an object with a method")
