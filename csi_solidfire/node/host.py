@@ -87,9 +87,11 @@ class CommandFailed(errors.Unavailable):
 
     def __init__(self, program: str, status: int, stderr: str) -> None:
         lines = [line.strip() for line in stderr.splitlines() if line.strip()]
+        if len(lines) > _STDERR_LINES:  # what is wrong comes first or last, in between is a page of usage
+            lines = [*lines[: _STDERR_LINES - 1], lines[-1]]
         self.program = program
         self.status = status
-        self.stderr = "; ".join(lines[-_STDERR_LINES:])
+        self.stderr = "; ".join(lines)
         super().__init__(f"{program} ended with status {status}" + (f": {self.stderr}" if self.stderr else ""))
 
 

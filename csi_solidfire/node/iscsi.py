@@ -30,6 +30,7 @@ _FATAL_LOGIN = 19
 _ISCSID_NOTCONN = 20
 _NO_OBJS_FOUND = 21
 _LOGIN_AUTH_FAILED = 24
+_SESSION_NOT_CONNECTED = 32
 
 _DISK_PATIENCE = 30.0  # seconds from login until the kernel must show the disk
 _PATIENCE = 10.0  # seconds until the kernel must show what iscsid did
@@ -117,18 +118,23 @@ class Iscsi:
         Raises:
             errors.Unavailable: It is still there.
         """
-        gone = {0, _SESS_NOT_FOUND, _NO_OBJS_FOUND}
-        with self._slot():
-            self._host.run(["iscsiadm", "-m", "session", "-r", str(session.sid), "-u"], ok=gone)
+        name = f"session{session.sid}"
 
         def ended() -> bool | None:
-            return True if str(session.sid) not in self._sids() else None
+            return None if name in self._host.list_dir(devices.SESSIONS) else True
 
-        self._wait(ended, _PATIENCE, f"the end of session {session.sid}")
+        self._wait(
+            lambda: self._ask_to_end(session), _PATIENCE, f"iscsid to let go of {name}, which it tries to get back"
+        )
+        self._wait(ended, _PATIENCE, f"the end of {name}")
         log.info("logged out", iqn=session.iqn, sid=session.sid)
 
-    def _sids(self) -> set[str]:
-        return {name.removeprefix("session") for name in self._host.list_dir(devices.SESSIONS)}
+    def _ask_to_end(self, session: Session) -> bool | None:
+        """Return None if iscsid is just now in the middle of getting the session back, and does not want to."""
+        answers = {0, _SESS_NOT_FOUND, _NO_OBJS_FOUND, _SESSION_NOT_CONNECTED}
+        with self._slot():
+            done = self._host.run(["iscsiadm", "-m", "session", "-r", str(session.sid), "-u"], ok=answers)
+        return None if done.status == _SESSION_NOT_CONNECTED else True
 
     def forget(self, handle: VolumeHandle) -> None:
         """Remove the node records of a volume, of which there is one at the most."""

@@ -57,8 +57,9 @@ class Publishing:
             errors.Unavailable: It is in use; to be tried again.
         """
         path = paths.checked(self._host, self._kubelet_dir, FIELD, text)
+        if mounts.at(self._host, path) is None:
+            paths.refuse_link(self._host, FIELD, path)
         mounts.unmount_all(self._host, path, handle)
-        paths.refuse_link(self._host, FIELD, path)
         kind = self._host.kind(path)
         if kind is Kind.DIRECTORY:
             if self._host.list_dir(path):

@@ -68,9 +68,11 @@ class Staging:
             errors.Unavailable: Something is still in use or did not answer; to be tried again.
         """
         path = paths.checked(self._host, self._kubelet_dir, FIELD, text)
+        if mounts.at(self._host, path) is None:
+            paths.refuse_link(self._host, FIELD, path)
+        self._check_unpublished(handle, path)
         mounts.unmount_all(self._host, path, handle)
         mounts.unmount_all(self._host, device_file(path), handle)
-        paths.refuse_link(self._host, FIELD, path)
         if self._host.kind(device_file(path)) is Kind.EMPTY_FILE:
             self._host.remove_file(device_file(path))
         self._release(handle)
@@ -147,7 +149,8 @@ class Staging:
         options = [*(["ro"] if read_only else []), *(flag for flag in access.flags if flag != "ro")]
         self._mount(spec, disk, path, fstype, options)
         mount = self._check_mounted(path, handle)
-        self._grow(handle, mount)
+        if not content.blank:
+            self._grow(handle, mount)
 
     def _mount(self, spec: StageSpec, disk: Disk, path: Path, fstype: str, options: list[str]) -> None:
         devices.check_identity(self._host, disk, spec.handle, spec.target.total_size)
@@ -236,6 +239,16 @@ class Staging:
         self._host.run(["blockdev", "--flushbufs", str(disk.path)])
         devices.check_identity(self._host, disk, handle)
         self._host.write_sysfs(devices.BLOCK / disk.name / "device" / "delete", "1\n")
+
+    def _check_unpublished(self, handle: VolumeHandle, path: Path) -> None:
+        """Find out before anything is unmounted whether the rest could be done."""
+        own = {f"mounted at {point}" for point in (path, device_file(path))}
+        for session in devices.sessions_of(self._host, handle):
+            disk = devices.disk_of(self._host, session)
+            mapped = devices.multipath_map(self._host, disk) if disk else None
+            for device in filter(None, (disk, mapped)):
+                if others := set(mounts.users(self._host, device)) - own:
+                    raise StillUsed(f"{device.path} (volume {handle}) is still in use: {', '.join(sorted(others))}")
 
     def _check_free(self, disk: Disk, handle: VolumeHandle, mapped: Disk | None) -> None:
         users = mounts.users(self._host, disk)

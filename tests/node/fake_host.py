@@ -133,7 +133,9 @@ class FakeHost(Kernel):
 
     def wait_for_change(self) -> None:
         deadline.remaining()
-        raise errors.Unavailable("nothing changes by itself here: this would have waited until the deadline")
+        self.patience -= 1
+        if self.patience < 0:
+            raise errors.Unavailable("what was waited for did not happen until the deadline")
 
     # Commands
 
@@ -218,6 +220,9 @@ class FakeHost(Kernel):
     def _log_out(self, sid: int) -> int:
         if sid not in self.sessions:
             return 21
+        if self.reconnecting:
+            self.reconnecting -= 1
+            return 32
         for disk in [disk for disk in self.disks.values() if disk.sid == sid]:
             self._drop(disk)
         del self.sessions[sid]

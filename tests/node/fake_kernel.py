@@ -74,6 +74,8 @@ class Kernel:
         self.listening = True
         self.failing: dict[str, CommandFailed | errors.Unavailable] = {}
         self.with_multipath = False
+        self.reconnecting = 0  # how many times iscsid refuses to end a session
+        self.patience = 10  # how many waits the caller's deadline has room for
         self.argvs: list[list[str]] = []
         self._ids = itertools.count(10)
 

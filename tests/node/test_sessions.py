@@ -151,6 +151,7 @@ def test_a_disk_that_a_pod_still_has_is_not_detached(world: World) -> None:
 
     assert world.host.sessions
     assert world.host.mounts_at(POD)
+    assert world.host.mounts_at(STAGING)
 
 
 def test_a_device_that_a_pod_still_has_is_not_detached(world: World) -> None:
@@ -201,3 +202,13 @@ def test_the_release_that_hangs_without_a_scan_gets_one(world: World) -> None:
     world.stage()
 
     assert "node.session.scan = auto" in world.host.files[world.records()[0]]
+
+
+def test_a_session_in_the_middle_of_a_reconnection_is_ended_a_moment_later(world: World) -> None:
+    """iscsid then answers "try again later", as it did in half of the trials after a restart of it."""
+    world.stage()
+    world.host.reconnecting = 3
+
+    world.unstage()
+
+    assert world.leftovers() == []
