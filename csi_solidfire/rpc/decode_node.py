@@ -118,12 +118,7 @@ def _flags(flags: Iterable[str]) -> Iterable[str]:
     # CSI calls mount flags sensitive, so a message names the position and not the flag.
     for index, flag in enumerate(flags):
         names = {part.partition("=")[0].strip() for part in flag.split(",")}
-        if (
-            not flag
-            or not flag.isprintable()
-            or names & _FORBIDDEN_FLAGS
-            or any(name.startswith("x-") for name in names)
-        ):
+        if not flag or not flag.isprintable() or any(map(_is_forbidden, names)):
             raise errors.InvalidRequest(
                 f"mount_flags[{index}] is empty, unprintable, or changes more than how to mount"
             )

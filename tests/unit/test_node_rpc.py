@@ -42,7 +42,7 @@ def world() -> World:
 
 
 def stage_request(world: World, **changes: Any) -> csi_pb2.NodeStageVolumeRequest:
-    fields = {
+    fields: dict[str, Any] = {
         "volume_id": str(HANDLE),
         "publish_context": world.target.to_map(),
         "staging_target_path": str(STAGING),
@@ -53,7 +53,7 @@ def stage_request(world: World, **changes: Any) -> csi_pb2.NodeStageVolumeReques
 
 
 def publish_request(**changes: Any) -> csi_pb2.NodePublishVolumeRequest:
-    fields = {
+    fields: dict[str, Any] = {
         "volume_id": str(HANDLE),
         "staging_target_path": str(STAGING),
         "target_path": str(POD),
@@ -62,11 +62,14 @@ def publish_request(**changes: Any) -> csi_pb2.NodePublishVolumeRequest:
     return csi_pb2.NodePublishVolumeRequest(**fields | changes)
 
 
-def refused(call: Callable[[], object]) -> tuple[Code, str]:
-    with pytest.raises(grpc.RpcError) as error:
+def answer(call: Callable[[], object]) -> tuple[Code, str]:
+    """Return the code and the details that a call ends with."""
+    try:
         call()
-    assert isinstance(error.value, grpc.Call)
-    return error.value.code(), error.value.details()
+    except grpc.RpcError as error:
+        ended: Any = error  # it is the call, too, which no type says
+        return ended.code(), ended.details()
+    return Code.OK, ""
 
 
 @pytest.mark.parametrize("capability", [MOUNT, BLOCK], ids=["mount", "block"])
@@ -152,7 +155,7 @@ def _capability(mode: Mode.Mode.ValueType, **access: Any) -> csi_pb2.VolumeCapab
 def test_bad_staging_requests(
     world: World, node: csi_pb2_grpc.NodeStub, changes: dict[str, Any], code: Code, says: str
 ) -> None:
-    found, details = refused(lambda: node.NodeStageVolume(stage_request(world, **changes)))
+    found, details = answer(lambda: node.NodeStageVolume(stage_request(world, **changes)))
 
     assert (found, says in details) == (code, True), details
     assert world.leftovers() == []
@@ -165,7 +168,7 @@ def test_bad_staging_requests(
 def test_mount_flags_that_do_more_than_mount(world: World, node: csi_pb2_grpc.NodeStub, flag: str) -> None:
     capability = _capability(Mode.SINGLE_NODE_WRITER, mount=Mount(mount_flags=["noatime", flag]))
 
-    code, details = refused(lambda: node.NodeStageVolume(stage_request(world, volume_capability=capability)))
+    code, details = answer(lambda: node.NodeStageVolume(stage_request(world, volume_capability=capability)))
 
     assert code is Code.INVALID_ARGUMENT
     assert "mount_flags[1]" in details
@@ -187,7 +190,7 @@ def test_mount_flags_that_do_more_than_mount(world: World, node: csi_pb2_grpc.No
 def test_bad_publishing_requests(
     world: World, node: csi_pb2_grpc.NodeStub, changes: dict[str, Any], code: Code
 ) -> None:
-    assert refused(lambda: node.NodePublishVolume(publish_request(**changes)))[0] is code
+    assert answer(lambda: node.NodePublishVolume(publish_request(**changes)))[0] is code
     assert world.leftovers() == []
 
 
@@ -198,7 +201,7 @@ def test_a_volume_for_one_pod_only(world: World, node: csi_pb2_grpc.NodeStub) ->
 
     again = publish_request(volume_capability=sole, target_path=str(SECOND_POD))
 
-    assert refused(lambda: node.NodePublishVolume(again))[0] is Code.FAILED_PRECONDITION
+    assert answer(lambda: node.NodePublishVolume(again))[0] is Code.FAILED_PRECONDITION
 
 
 def test_read_only_modes_are_mounted_read_only(world: World, node: csi_pb2_grpc.NodeStub) -> None:
@@ -214,7 +217,7 @@ def test_read_only_modes_are_mounted_read_only(world: World, node: csi_pb2_grpc.
 def test_statistics_of_what_is_not_there(node: csi_pb2_grpc.NodeStub, volume_id: str) -> None:
     request = csi_pb2.NodeGetVolumeStatsRequest(volume_id=volume_id, volume_path="some/path")
 
-    assert refused(lambda: node.NodeGetVolumeStats(request))[0] is Code.NOT_FOUND
+    assert answer(lambda: node.NodeGetVolumeStats(request))[0] is Code.NOT_FOUND
 
 
 def test_taking_away_what_was_never_there(world: World, node: csi_pb2_grpc.NodeStub) -> None:
@@ -265,9 +268,8 @@ REQUESTS = st.one_of(
 @given(request=REQUESTS)
 def test_no_request_breaks_the_driver(node: csi_pb2_grpc.NodeStub, request: Any) -> None:
     """Whatever comes, the answer is one of the specification's and no traceback."""
-    method = type(request).__name__.removesuffix("Request")
-    try:
-        getattr(node, method)(request)
-    except grpc.RpcError as error:
-        assert isinstance(error, grpc.Call)
-        assert error.code() not in (Code.INTERNAL, Code.UNKNOWN), error.details()  # noqa: PT017 - the good case passes
+    method = getattr(node, type(request).__name__.removesuffix("Request"))
+
+    code, details = answer(lambda: method(request))
+
+    assert code not in (Code.INTERNAL, Code.UNKNOWN), details
