@@ -44,14 +44,14 @@ class Client:
         self._array = array
         self._path = path or "/json-rpc/12.5"
         login = f"{username or array.username}:{password or array.password}"
-        self._headers = {"Authorization": f"Basic {base64.b64encode(login.encode()).decode()}"}
+        self.headers = {"Authorization": f"Basic {base64.b64encode(login.encode()).decode()}"}
         context = ssl.create_default_context(cadata=array.ca)
         self._connection = http.client.HTTPSConnection("127.0.0.1", array.port, timeout=10, context=context)
 
     def request(self, verb: str, path: str, body: bytes | None = None, headers: dict[str, str] | None = None) -> Answer:
         """Send anything."""
         try:
-            self._connection.request(verb, path, body, self._headers if headers is None else headers)
+            self._connection.request(verb, path, body, self.headers if headers is None else headers)
             response = self._connection.getresponse()
             return Answer(response.status, response.read().decode())
         except BaseException:

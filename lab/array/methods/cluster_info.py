@@ -7,7 +7,7 @@ import functools
 from lab.array import registry
 from lab.array.cluster import Cluster
 from lab.array.limits import HIDDEN
-from lab.array.params import BOOL, Args, enum, optional, version
+from lab.array.params import BOOL, ID, Args, enum, listed, optional, version
 from lab.array.registry import METHODS, method
 from lab.array.rows import Json
 
@@ -208,7 +208,7 @@ def list_node_stats(cluster: Cluster, args: Args) -> Json:
     return {"nodeStats": {"nodes": []}}
 
 
-@method("ListVolumeQoSHistograms", "10.0", _RIGHTS)
+@method("ListVolumeQoSHistograms", "10.0", _RIGHTS, optional(listed(ID), "volumeIDs"))
 def list_volume_qos_histograms(cluster: Cluster, args: Args) -> Json:
     """Return none: nothing is measured."""
     return {"qosHistograms": []}
