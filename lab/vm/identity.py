@@ -42,9 +42,8 @@ class Identity:
             "LAB_ADDRESSES": " ".join(self.addresses),
             "LAB_HOST_ADDRESS": next(iter(self.addresses), "127.0.1.1"),
             "LAB_INITIATOR": self.initiator_name,
-            "LAB_SEED": secrets.token_hex(32),
-            "LAB_NOW": f"{time.time():.3f}",
         }
+        wake(agent)
         agent.run(["/bin/sh", "-s"], input=guest_script("identity.sh"), env=environment)
 
     def _digest(self) -> str:
@@ -55,12 +54,18 @@ def named(name: str, addresses: Sequence[str]) -> Identity:
     return Identity(name, tuple(addresses))
 
 
-def set_clock(agent: Agent) -> None:
-    """Give the guest the host's time.
+def wake(agent: Agent) -> None:
+    """Give a guest that was saved or paused the host's time, and randomness of its own.
 
-    Not `guest-set-time`: it also writes the hardware clock, which takes a second.
+    Not `guest-set-time`: it also writes the hardware clock, which takes a
+    second. The difference is passed, not the time, so that a slow guest does
+    not fall behind; what is left is half of the agent's answering time.
     """
-    agent.run(["date", "-u", "-s", f"@{time.time():.3f}"])
+    asked = time.time_ns()
+    guest = int(agent.call("guest-get-time"))
+    offset = (asked + time.time_ns()) // 2 - guest
+    environment = {"LAB_OFFSET": str(offset), "LAB_SEED": secrets.token_hex(32)}
+    agent.run(["perl", "-e", guest_script("wake.pl").decode()], env=environment)
 
 
 def guest_script(name: str) -> bytes:

@@ -10,7 +10,7 @@ from lab.vm import hardware, transfer
 from lab.vm.agent import Agent, Result
 from lab.vm.children import Children, tail
 from lab.vm.errors import Unanswered
-from lab.vm.identity import Identity, set_clock
+from lab.vm.identity import Identity, wake
 from lab.vm.monitor import Monitor
 from lab.vm.wire import Deadline
 
@@ -85,13 +85,13 @@ class Machine:
         self.monitor.execute("stop")
 
     def resume(self) -> None:
-        """Wake a frozen VM, its clock set to the present."""
+        """Wake a frozen VM, and set its clock to the present."""
         self.monitor.execute("cont")
-        set_clock(self.agent)
+        wake(self.agent)
 
     def set_clock(self) -> None:
         """Give the guest the host's time."""
-        set_clock(self.agent)
+        wake(self.agent)
 
     def cut(self, card: Card) -> None:
         """Unplug a network card; the guest sees that it has lost its carrier."""
