@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import re
 import time
 from datetime import UTC, datetime
 
 from lab.array import choices
 from lab.array.errors import ElementError
+
+# The year 9000: what is later can't be written with an offset added.
+_END = 221_845_392_000.0
+# Hours without bound, says the documentation; seven digits are a thousand years.
+_RETENTION = re.compile(r"([0-9]{1,7}):([0-9]{1,2}):([0-9]{1,2})")
 
 
 class Clock:
@@ -45,7 +51,10 @@ def read_stamp(text: str) -> float:
         when = datetime.fromisoformat(text)
     except ValueError:
         raise ElementError(choices.BAD_VALUE, f"{text} is not a valid time") from None
-    return (when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp()
+    seconds = (when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp()
+    if not 0 <= seconds < _END:
+        raise ElementError(choices.BAD_VALUE, f"{text} is not a valid time")
+    return seconds
 
 
 def read_retention(text: str) -> float:
@@ -54,8 +63,8 @@ def read_retention(text: str) -> float:
     Raises:
         ElementError: It is something else.
     """
-    parts = text.split(":")
-    if len(parts) != 3 or not all(part.isascii() and part.isdigit() for part in parts):
+    match = _RETENTION.fullmatch(text)
+    if match is None:
         raise ElementError(choices.BAD_RETENTION, f"{text} is not a valid retention")
-    hours, minutes, seconds = map(int, parts)
+    hours, minutes, seconds = map(int, match.groups())
     return hours * 3600.0 + minutes * 60 + seconds

@@ -77,13 +77,20 @@ def test_retention_becomes_an_expiration(array: Array, client: Client, volume: i
     assert names(client) == []
 
 
-@pytest.mark.parametrize("retention", ["24", "1d", "1:2", "a:b:c", "-1:00:00", "1:2:3:4"])
+@pytest.mark.parametrize("retention", ["24", "1d", "1:2", "a:b:c", "-1:00:00", "1:2:3:4", "9" * 400 + ":0:0"])
 def test_other_retentions_are_refused(client: Client, volume: int, retention: str) -> None:
     """And so is one together with an expiration."""
     with pytest.raises(Refused, match="not a valid retention"):
         client.call("CreateSnapshot", volumeID=volume, retention=retention)
     with pytest.raises(Refused, match="exclude each other"):
         client.call("CreateSnapshot", volumeID=volume, retention="1:00:00", expirationTime="2999-01-01T00:00:00Z")
+
+
+@pytest.mark.parametrize("when", ["tomorrow", "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"])
+def test_other_times_are_refused(client: Client, volume: int, when: str) -> None:
+    """An expiration is an ISO time of this era."""
+    with pytest.raises(Refused, match="is not a valid time"):
+        client.call("CreateSnapshot", volumeID=volume, expirationTime=when)
 
 
 def test_an_expiration_can_be_moved_and_taken_away(array: Array, client: Client, volume: int) -> None:
