@@ -6,6 +6,7 @@ volume's attributes. A volume without the driver's mark is left alone.
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 
 from csi_solidfire import errors, logs
@@ -69,6 +70,7 @@ def ensure(cluster: Cluster, spec: VolumeSpec) -> Volume:
         _check_fits(there, spec, policy)
         return there
     size = _size(spec, cluster)
+    cluster.info()  # Needed below, where a refusal to tell it would come too late.
     volume = _create(cluster, spec, size, policy)
     cluster.handle_of(volume)
     if volume.total_size < size:
@@ -223,12 +225,20 @@ def delete(cluster: Cluster, handle: VolumeHandle) -> Volume | None:
         raise errors.Refused(f"volume {handle} is published to {', '.join(map(str, mark.nodes))}: unpublish it first")
     if volume.status not in ("active", "deleted"):
         raise errors.Unavailable(f"volume {handle} is in state {volume.status}")
-    try:
-        if volume.status == "active":
+    if volume.status == "active":
+        # Deleted by somebody else since we looked, or by our own call whose answer was lost.
+        with contextlib.suppress(NoSuchVolume):
             cluster.client.delete_volume(handle.volume_id)
-        if not mark.recycle:
-            cluster.client.purge_deleted_volume(handle.volume_id)
-    except NoSuchVolume:
-        # Purged by somebody else since we looked, or by our own call whose answer was lost.
-        log.info("the volume was gone before it was purged", volume=str(handle))
+    if not mark.recycle:
+        _purge(cluster, handle)
     return volume
+
+
+def _purge(cluster: Cluster, handle: VolumeHandle) -> None:
+    try:
+        cluster.client.purge_deleted_volume(handle.volume_id)
+    except NoSuchVolume:
+        log.info("the volume was gone before it was purged", volume=str(handle))
+    except ElementError as error:
+        # It is deleted already, so no refusal can be the last word.
+        raise errors.Unavailable(f"volume {handle} is in the recycle bin and was not purged: {error}") from error

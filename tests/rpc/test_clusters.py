@@ -48,7 +48,7 @@ def test_a_handle_finds_its_cluster(array: Array, other: Array, both: Driver) ->
         delete(both, handle)
         assert not ask.volumes(there)
         assert ask.snapshot(elsewhere) == before
-        wait_until(lambda: not accounts(there))
+        wait_until(lambda there=there: not accounts(there))  # type: ignore[misc]
 
 
 def test_all_clusters_are_listed_each_once(both: Driver, array: Array) -> None:
@@ -127,6 +127,15 @@ def test_a_cluster_that_is_down_does_not_hold_up_the_others(array: Array, other:
         with refused(grpc.StatusCode.UNAVAILABLE):
             get(driver, "lab3.1", timeout=1)
         array.faults.clear()
+
+
+def test_a_cluster_that_was_down_all_the_time_does_not_either(array: Array, other: Array) -> None:
+    with Driver(other) as driver:
+        handle = create(driver)
+    array.faults.refuse(None, onwards=True)
+    with Driver(array, other) as driver:
+        publish(driver, handle, timeout=9)
+    array.faults.clear()
 
 
 def test_secrets_of_a_request_win(array: Array, other: Array, driver: Driver) -> None:
@@ -256,9 +265,11 @@ def _another_ca() -> str:
 
 
 def test_an_array_too_old(driver: Driver) -> None:
-    with Array.start(unique_id="old1", version="9.6.0.1") as old:
-        with refused(grpc.StatusCode.FAILED_PRECONDITION, "9.x", "10.0 or newer"):
-            create(driver, secrets=secrets_of(old))
+    with (
+        Array.start(unique_id="old1", version="9.6.0.1") as old,
+        refused(grpc.StatusCode.FAILED_PRECONDITION, "9.x", "10.0 or newer"),
+    ):
+        create(driver, secrets=secrets_of(old))
 
 
 def test_the_svip_of_the_secret_wins_over_the_clusters_own(array: Array, driver: Driver) -> None:
