@@ -99,3 +99,16 @@ def test_no_error_shows_a_secret(client: Client) -> None:
             client.call("AddAccount", username="a", initiatorSecret=bad)
         assert "tooshort" not in caught.value.message
         assert "alistofsecrets" not in caught.value.message
+
+
+def test_nothing_for_a_required_parameter_is_a_value(client: Client) -> None:
+    """A bad one, as the case may be; only null is as good as absent."""
+    assert refused(client, "DeleteVolume", volumeID=0) == "xVolumeIDDoesNotExist"
+    assert refused(client, "AddAccount", username="") == "xInvalidAPIParameter"
+    assert client.call("CreateQoSPolicy", name="p", qos={})["qosPolicy"]["qos"]["minIOPS"] == 50
+
+
+def test_false_is_not_zero(client: Client) -> None:
+    """An optional id of false is a mistake, not an absent one."""
+    volume = client.volume(client.account())["volumeID"]
+    assert refused(client, "CreateSnapshot", volumeID=volume, snapshotID=False) == "xInvalidParameterType"
