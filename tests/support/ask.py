@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import grpc
 import pytest
 
-from csi_solidfire.pb import csi_pb2
+from csi_solidfire.pb import csi_pb2, csi_pb2_grpc
 from lab.array import Array
 from lab.csi import GIB, claim, mount, topology
-from tests.support.driver import Driver
 
 Mode = csi_pb2.VolumeCapability.AccessMode
 NODE_1 = "node-1/iqn.1993-08.org.debian:01:f0e1d2c3b4a5"
@@ -21,6 +20,13 @@ NODE_2 = "node-2/iqn.1993-08.org.debian:01:00112233aabb"
 NODE_3 = "node-3/iqn.1993-08.org.debian:01:0f0f0f0f0f0f"
 MIB = 1 << 20
 KEY = "csi-solidfire"  # The driver's member of an array object's attributes.
+
+
+class Caller(Protocol):
+    """Who has a controller to call: a `Driver` in this process, or a client of another one."""
+
+    @property
+    def controller(self) -> csi_pb2_grpc.ControllerStub: ...
 
 
 def create_request(
@@ -45,17 +51,17 @@ def create_request(
     )
 
 
-def create(driver: Driver, name: str = "pvc-1", *, timeout: float = 30, **options: Any) -> str:
+def create(driver: Caller, name: str = "pvc-1", *, timeout: float = 30, **options: Any) -> str:
     """Return the handle of the new volume."""
     return driver.controller.CreateVolume(create_request(name, **options), timeout=timeout).volume.volume_id
 
 
-def delete(driver: Driver, volume_id: str, *, secrets: Mapping[str, str] | None = None, timeout: float = 30) -> None:
+def delete(driver: Caller, volume_id: str, *, secrets: Mapping[str, str] | None = None, timeout: float = 30) -> None:
     driver.controller.DeleteVolume(csi_pb2.DeleteVolumeRequest(volume_id=volume_id, secrets=secrets), timeout=timeout)
 
 
 def publish(
-    driver: Driver,
+    driver: Caller,
     volume_id: str,
     node: str = NODE_1,
     *,
@@ -76,7 +82,7 @@ def publish(
 
 
 def unpublish(
-    driver: Driver,
+    driver: Caller,
     volume_id: str,
     node: str = NODE_1,
     *,
@@ -87,13 +93,13 @@ def unpublish(
     driver.controller.ControllerUnpublishVolume(request, timeout=timeout)
 
 
-def get(driver: Driver, volume_id: str, timeout: float = 30) -> csi_pb2.ControllerGetVolumeResponse:
+def get(driver: Caller, volume_id: str, timeout: float = 30) -> csi_pb2.ControllerGetVolumeResponse:
     return driver.controller.ControllerGetVolume(
         csi_pb2.ControllerGetVolumeRequest(volume_id=volume_id), timeout=timeout
     )
 
 
-def listed(driver: Driver, entries: int = 0, token: str = "", timeout: float = 30) -> csi_pb2.ListVolumesResponse:
+def listed(driver: Caller, entries: int = 0, token: str = "", timeout: float = 30) -> csi_pb2.ListVolumesResponse:
     request = csi_pb2.ListVolumesRequest(max_entries=entries, starting_token=token)
     return driver.controller.ListVolumes(request, timeout=timeout)
 

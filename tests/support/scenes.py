@@ -12,10 +12,10 @@ from typing import Any
 from lab.array import Array
 from lab.csi import GIB, block
 from tests.support import ask
-from tests.support.ask import KEY, NODE_1, NODE_2, Mode, accounts, create, delete, publish, unpublish
+from tests.support.ask import KEY, NODE_1, NODE_2, Caller, Mode, accounts, create, delete, publish, unpublish
 from tests.support.driver import Driver
 
-Call = Callable[[Driver, float], object]
+Call = Callable[[Caller, float], object]
 VOLUME = "lab1.1"
 SHARED = block(mode=Mode.MULTI_NODE_MULTI_WRITER)
 
@@ -73,7 +73,7 @@ def _create(**options: Any) -> Call:
     return lambda driver, timeout: create(driver, timeout=timeout, **options)
 
 
-def _delete(driver: Driver, timeout: float) -> None:
+def _delete(driver: Caller, timeout: float) -> None:
     delete(driver, VOLUME, timeout=timeout)
 
 
