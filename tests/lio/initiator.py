@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from lab.site import SVIP, Site
@@ -43,8 +43,8 @@ class Account:
 
     account_id: int
     username: str
-    initiator_secret: str
-    target_secret: str
+    initiator_secret: str = field(repr=False)
+    target_secret: str = field(repr=False)
 
     @classmethod
     def make(cls, site: Site, username: str) -> Account:
