@@ -15,6 +15,7 @@ from lab.vm.errors import LabError, MachineDied, Unanswered
 from lab.vm.wire import Deadline, Wire, check_path
 
 _TIMEOUT = 30.0  # seconds for the supervisor's answer; it forks, no more
+_LAST_WORDS = 2.0  # seconds from a closed connection to the process's end
 _LOCK = "lock"
 SWITCH = "switch"
 
@@ -105,6 +106,13 @@ class Children:
         while self.exits().get(name, -1) is None:
             if deadline.passed():
                 raise Unanswered(f"{name} does not end")
+            deadline.pause()
+
+    def blame(self, name: str, log: Path) -> None:
+        """Raise MachineDied if a process that does not answer is about to end."""
+        deadline = Deadline(_LAST_WORDS)
+        while not deadline.passed():
+            self.check_alive(name, log)
             deadline.pause()
 
     def end(self) -> None:

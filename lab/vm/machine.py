@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, Literal
 from lab.vm import hardware, transfer
 from lab.vm.agent import Agent, Result
 from lab.vm.children import Children, tail
-from lab.vm.errors import Unanswered
+from lab.vm.errors import LabError, Unanswered
 from lab.vm.identity import Identity, wake
 from lab.vm.monitor import Monitor
 from lab.vm.wire import Deadline
@@ -63,7 +63,7 @@ class Machine:
         return self.agent.run(command, input=input, env=env, timeout=timeout, check=check)
 
     def write_file(self, path: str, data: bytes, *, mode: int = 0o644) -> None:
-        """Write a file; see `Agent.write_file`."""
+        """Write a file of at most some MiB (`send_tree` is quicker for more); see `Agent.write_file`."""
         self.agent.write_file(path, data, mode=mode)
 
     def read_file(self, path: str) -> bytes:
@@ -125,7 +125,11 @@ class Machine:
         """Start from the image's saved state, on disks as they were then."""
         self._spawn(hardware.memory(self._image.memory, keep=False), hardware.restore())
         self._children.await_socket(self.name, self.files.monitor, self.files.log)
-        self.monitor.load(self._image.state, timeout=_RESTORE_TIMEOUT)
+        try:
+            self.monitor.load(self._image.state, timeout=_RESTORE_TIMEOUT)
+        except LabError:
+            self._children.blame(self.name, self.files.log)
+            raise
         self._become(_RESTORE_TIMEOUT)
 
     @property
