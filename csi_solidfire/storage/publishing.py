@@ -59,7 +59,14 @@ def publish(cluster: Cluster, handle: VolumeHandle, node: NodeId, attachment: At
     chap = chap_of(account)
     after = volume
     if (volume.account_id, volume.access, mark.nodes) != (account.account_id, _access(nodes), nodes):
-        after = _modify(cluster, volume, account.account_id, _access(nodes), mark.with_nodes(nodes))
+        # The account goes with it even if it is the same: another controller may be moving the volume just now, and who
+        # is written down as having it must be who can log in. Nodes that share it keep their sessions undisturbed.
+        owner = account.account_id if attachment.mode.is_single_node else None
+        after = _modify(cluster, volume, owner, _access(nodes), mark.with_nodes(nodes))
+        if after.account_id != account.account_id:
+            raise errors.Unavailable(
+                f"ModifyVolume: volume {handle} is not in account {account.account_id}; asking again"
+            )
     context = PublishContext(portal, after.iqn, after.total_size)
     return Published(chap, context, volume.account_id if volume.account_id != account.account_id else None)
 
@@ -105,17 +112,14 @@ def unpublish(cluster: Cluster, handle: VolumeHandle, node: NodeId | None) -> No
 
 def _modify(cluster: Cluster, volume: Volume, account_id: int | None, access: str, mark: VolumeMark) -> Volume:
     """Change all three at once and see in the answer that it was so."""
-    moving = account_id if account_id != volume.account_id else None
     attributes = mark.attributes(volume.attributes)
     try:
-        after = cluster.client.modify_volume(volume.volume_id, account_id=moving, access=access, attributes=attributes)
+        after = cluster.client.modify_volume(
+            volume.volume_id, account_id=account_id, access=access, attributes=attributes
+        )
     except UnknownAccount:
         cluster.accounts.forget_id(account_id)
         raise
     if (after.volume_id, after.access, after.attributes.get(KEY)) != (volume.volume_id, access, attributes[KEY]):
         raise errors.Unavailable(f"ModifyVolume: volume {volume.volume_id} is not as it was asked for; asking again")
-    if account_id is not None and after.account_id != account_id:
-        raise errors.Unavailable(
-            f"ModifyVolume: volume {volume.volume_id} did not move to account {account_id}; asking again"
-        )
     return after
