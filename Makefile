@@ -21,6 +21,7 @@ check: $(READY) ## Lint, types, layers, sizes
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/deptry csi_solidfire --ignore DEP002
 	$(BIN)/python -m tests.house
 
 unit: $(READY) ## Run the tests that need no VM

@@ -26,11 +26,11 @@ _NOT_ADVERTISED = re.compile(
     r"CreateSnapshot|DeleteSnapshot|ListSnapshots|GetSnapshot|GroupController|ExpandVolume|NodeExpandVolume|ModifyVolume"
     r"|ControllerModifyVolume|VolumeHealth|StorageHealth|SnapshotMetadata"
     r"|from an existing source snapshot|source snapshot is not found|from an existing source volume"
-    r"|source volume is not found|volume attributes class|mutable"
+    r"|source volume is not found|volume attributes? class|mutable"
 )
 _NOT_ASKED_FOR = (
     "pagination should detect volumes added between pages",  # pending in csi-sanity itself
-    "max node volume attach limit",  # runs only with a flag of csi-sanity's
+    "publishing more volumes than the node max attach limit",  # runs only with a flag of csi-sanity's
 )
 
 
