@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import socket as net
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -62,33 +63,39 @@ def array(latency: float = 0.0) -> Iterator[BareArray]:
         port = _free_port()
         command = [sys.executable, "-m", "lab.array", f"--listen=127.0.0.1:{port}", f"--state={state}", "--data=none"]
         command += ["--unique-id=lab1", "--username=admin", f"--password-file={state / 'password'}"]
-        with _running(command):
+        with running(command):
             bare = BareArray(f"https://127.0.0.1:{port}", state / "array.crt")
             _until(lambda: bare.ca.exists() and bare.call("GetClusterInfo"))
             bare.lab("latency", seconds=latency)
             yield bare
 
 
+def cluster_directory(of: BareArray, root: Path) -> Path:
+    """Write the array's Secret as kubelet mounts it; return the directory of all clusters."""
+    cluster = root / "clusters" / "lab"
+    cluster.mkdir(parents=True)
+    secret = {"endpoint": of.endpoint, "username": "admin", "password": _PASSWORD, "caCert": of.ca.read_text()}
+    for key, value in secret.items():
+        (cluster / key).write_text(value)
+    return cluster.parent
+
+
 @contextmanager
 def controller(of: BareArray, *flags: str) -> Iterator[Client]:
     """Run the driver's controller for an array."""
     with tempfile.TemporaryDirectory(prefix="bench-") as name:
-        cluster = Path(name) / "clusters" / "lab"
-        cluster.mkdir(parents=True)
-        secret = {"endpoint": of.endpoint, "username": "admin", "password": _PASSWORD, "caCert": of.ca.read_text()}
-        for key, value in secret.items():
-            (cluster / key).write_text(value)
+        clusters = cluster_directory(of, Path(name))
         socket = Path(name) / "csi.sock"
         command = [sys.executable, "-m", "csi_solidfire", "controller", f"--endpoint=unix://{socket}"]
         command += ["--hostname=bench", "--metrics-address=off", "--log-level=warning"]
-        command += [f"--clusters-dir={cluster.parent}", *flags]
-        with _running(command), Client(f"unix:{socket}") as client:
+        command += [f"--clusters-dir={clusters}", *flags]
+        with running(command), Client(f"unix:{socket}") as client:
             client.wait_ready(_SECONDS)
             yield client
 
 
 @contextmanager
-def _running(command: list[str]) -> Iterator[subprocess.Popen[bytes]]:
+def running(command: list[str]) -> Iterator[subprocess.Popen[bytes]]:
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     try:
         yield process
@@ -102,14 +109,12 @@ def _running(command: list[str]) -> Iterator[subprocess.Popen[bytes]]:
 
 
 def _free_port() -> int:
-    import socket  # noqa: PLC0415 - the module's name is wanted for a path above
-
-    with socket.socket() as probe:
+    with net.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
 
 
-def _until(done: Any) -> None:
+def _until(done: Callable[[], object]) -> None:
     deadline = Deadline(_SECONDS)
     while True:
         try:
