@@ -43,6 +43,4 @@ def _of_file(path: Path) -> list[str]:
 
 
 if __name__ == "__main__":
-    for problem in (all_problems := problems()):
-        print(problem)
-    sys.exit(bool(all_problems))
+    sys.exit("\n".join(problems()) or None)

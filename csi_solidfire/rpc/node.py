@@ -65,6 +65,23 @@ class Node(csi_pb2_grpc.NodeServicer):
             accessible_topology=csi_pb2.Topology(segments=info.topology),
         )
 
+    # Not advertised.
+
+    def NodeExpandVolume(
+        self, request: csi_pb2.NodeExpandVolumeRequest, context: grpc.ServicerContext
+    ) -> csi_pb2.NodeExpandVolumeResponse:
+        raise NotImplementedError
+
+    def NodeGetVolumeHealth(
+        self, request: csi_pb2.NodeGetVolumeHealthRequest, context: grpc.ServicerContext
+    ) -> csi_pb2.NodeGetVolumeHealthResponse:
+        raise NotImplementedError
+
+    def NodeGetStorageHealth(
+        self, request: csi_pb2.NodeGetStorageHealthRequest, context: grpc.ServicerContext
+    ) -> csi_pb2.NodeGetStorageHealthResponse:
+        raise NotImplementedError
+
 
 def _usage(found: Usage | int) -> list[csi_pb2.VolumeUsage]:
     """Return CSI's form of a volume's usage: of a raw device only the size is known."""
