@@ -261,7 +261,8 @@ class LocalHost:
         return known.get(stat.S_IFMT(status.st_mode), Kind.OTHER)
 
     def resolve(self, path: Path) -> Path:
-        return path.resolve(strict=False)
+        # Not Path.resolve, which has an exception of its own for links in a circle before Python 3.13.
+        return Path(os.path.realpath(path))
 
     def device_number(self, path: Path) -> str:
         number = path.stat().st_rdev

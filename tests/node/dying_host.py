@@ -23,12 +23,14 @@ class DyingHost:
     Args:
         nth: Which operation is the last one, from 1.
         done: It is carried out, but nobody is left to hear the answer.
+        end: What comes in place of the answer. After anything else than `Died` the host lives on.
     """
 
-    def __init__(self, host: Host, nth: int, *, done: bool) -> None:
+    def __init__(self, host: Host, nth: int, *, done: bool, end: BaseException) -> None:
         self._host = host
         self._left = nth
         self._done = done
+        self._end = end
 
     @property
     def lived(self) -> bool:
@@ -42,18 +44,18 @@ class DyingHost:
 
         def counted(*arguments: Any, **options: Any) -> Any:
             self._left -= 1
-            if self._left < 0:
-                raise Died
             if self._left == 0:
                 if self._done:
                     method(*arguments, **options)
+                raise self._end
+            if self._left < 0 and isinstance(self._end, Died):
                 raise Died
             return method(*arguments, **options)
 
         return counted
 
 
-def dying(host: Host, nth: int, *, done: bool) -> tuple[Host, DyingHost]:
+def dying(host: Host, nth: int, *, done: bool, end: BaseException | None = None) -> tuple[Host, DyingHost]:
     """Return a host that dies, as a `Host` and as itself."""
-    wrapper = DyingHost(host, nth, done=done)
+    wrapper = DyingHost(host, nth, done=done, end=end or Died())
     return cast(Host, wrapper), wrapper

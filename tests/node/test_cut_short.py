@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 
 import pytest
 
+from csi_solidfire import errors
+from csi_solidfire.node.host import CommandFailed
 from csi_solidfire.node.plugin import Plugin
 from csi_solidfire.node.specs import Access, Filesystem
 from tests.node.dying_host import Died, dying
@@ -86,6 +89,26 @@ def test_a_call_cut_short_anywhere_is_finished_by_the_next(act: Act, access: Acc
             return
         act.call(world, world.plugin(), access)
         check_end(world, act, access)
+    pytest.fail(f"{act.name} needs more than {LONGEST} operations")
+
+
+@pytest.mark.parametrize("act", ACTS, ids=lambda act: act.name)
+@pytest.mark.parametrize("access", ACCESSES)
+@pytest.mark.parametrize("done", [False, True], ids=["undone", "done"])
+@pytest.mark.parametrize("failure", [CommandFailed("x", 1, "no"), OSError(errno.EIO, "Input/output error")], ids=type)
+def test_whatever_fails_is_to_be_tried_again(act: Act, access: Access, done: bool, failure: Exception) -> None:
+    """Any one operation that fails without reason makes the call fail as UNAVAILABLE, and the next call finishes it."""
+    for nth in range(1, LONGEST):
+        world = World()
+        act.prepare(world, access)
+        host, life = dying(world.host, nth, done=done, end=failure)
+        try:
+            act.call(world, world.plugin(host), access)
+        except errors.Unavailable:
+            act.call(world, world.plugin(), access)
+        check_end(world, act, access)
+        if life.lived:
+            return
     pytest.fail(f"{act.name} needs more than {LONGEST} operations")
 
 

@@ -28,7 +28,7 @@ BLOCK = csi_pb2.VolumeCapability(
 
 @pytest.fixture
 def node(world: World, tmp_path: Path) -> Iterator[csi_pb2_grpc.NodeStub]:
-    service = Node(world.plugin())  # type: ignore[abstract] # what is not advertised stays unimplemented
+    service = Node(world.plugin())
     server = Server(f"unix://{tmp_path}/csi.sock", [service], threads=2)
     server.start()
     with grpc.insecure_channel(server.address) as channel:
