@@ -228,7 +228,7 @@ class LocalHost:
         started = time.monotonic()
         outcome = "timeout"
         try:
-            result = _execute(command, limit, data)
+            result = _execute(program, command, limit, data)
             locked_out = lock is not None and result.status == _LOCKED_OUT
             outcome = "ok" if result.status in ok and not locked_out else str(result.status)
         finally:
@@ -357,7 +357,7 @@ def _lock(path: Path) -> list[str]:
     return ["flock", "--exclusive", *answer, "--no-fork", str(path)]
 
 
-def _execute(command: Sequence[str], limit: float, data: bytes) -> Result:
+def _execute(program: str, command: Sequence[str], limit: float, data: bytes) -> Result:
     """Run a command in a process group of its own, which dies with it when the time is over."""
     pipe = subprocess.PIPE
     try:
@@ -371,7 +371,7 @@ def _execute(command: Sequence[str], limit: float, data: bytes) -> Result:
     except BaseException as error:
         _kill(process)
         if isinstance(error, subprocess.TimeoutExpired):
-            raise errors.Unavailable(f"{command[0]} did not end within {limit:.1f} seconds and was stopped") from None
+            raise errors.Unavailable(f"{program} did not end within {limit:.1f} seconds and was stopped") from None
         raise
     return Result(process.returncode, stdout, stderr.decode("utf-8", "replace"))
 
