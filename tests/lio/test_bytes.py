@@ -11,14 +11,16 @@ from tests.lio.initiator import GIB, Account, Initiator, Volume, wait_until
 
 pytestmark = [pytest.mark.vm, pytest.mark.timeout(900), pytest.mark.xdist_group("lio")]
 
-# Writes a number to the first MiB, then to the second, then the next number, each past the page cache.
+_LAST = 1023  # The last MiB of the volume.
+
+# Writes a number to the first MiB, then to the last, then the next number, each past the page cache.
 _COUNT = """
 import itertools, mmap, os, sys
 disk = os.open(sys.argv[1], os.O_RDWR | os.O_DIRECT)
 block = mmap.mmap(-1, 4096)
 for number in itertools.count(1):
     block[:20] = b"%20d" % number
-    for position in (0, 1 << 20):
+    for position in (0, 1023 << 20):
         assert os.pwrite(disk, block, position) == 4096
 """
 
@@ -108,7 +110,7 @@ def test_a_snapshot_under_writes_is_of_one_moment(
     node.machine.write_file("/tmp/count.py", _COUNT.encode())
     node.machine.run(f"systemd-run --quiet --unit=count python3 /tmp/count.py {disk}")
     try:
-        wait_until(lambda: node.read(disk, at=1) != "")
+        wait_until(lambda: node.read(disk, at=_LAST) != "")
         taken = [site.call("CreateSnapshot", {"volumeID": volume.volume_id})["snapshotID"] for _ in range(3)]
     finally:
         node.machine.run("systemctl stop count")
@@ -117,7 +119,7 @@ def test_a_snapshot_under_writes_is_of_one_moment(
         clone = _clone(site, volume, f"{name[:60]}-{number}", snapshotID=snapshot_id)
         node.log_in(clone, account)
         cloned = node.disk(clone)
-        assert int(node.read(cloned)) - int(node.read(cloned, at=1)) in (0, 1)
+        assert int(node.read(cloned)) - int(node.read(cloned, at=_LAST)) in (0, 1)
 
 
 def test_rolling_back_brings_the_bytes_and_the_size_back(
@@ -145,7 +147,7 @@ def test_the_arrays_program_may_restart_under_writes(site: Site, node: Initiator
     """No write fails and no connection is lost; what the new program is asked takes effect."""
     node.machine.write_file("/tmp/count.py", _COUNT.encode())
     node.machine.run(f"systemd-run --quiet --unit=count python3 /tmp/count.py {disk}")
-    wait_until(lambda: node.read(disk, at=1) != "")
+    wait_until(lambda: node.read(disk, at=_LAST) != "")
     before = node.interruptions()
 
     site.start_array()
