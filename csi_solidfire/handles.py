@@ -52,7 +52,7 @@ class VolumeHandle:
     def of_iqn(cls, iqn: str) -> VolumeHandle | None:
         """Return the volume a SolidFire target name spells; None for any other name."""
         match = _IQN.fullmatch(iqn)
-        return None if match is None else cls(match["cluster"], int(match["volume"]))
+        return match and cls._spelt(f"{match['cluster']}.{match['volume']}")
 
     @classmethod
     def of_naa(cls, naa: str) -> VolumeHandle | None:
@@ -60,11 +60,15 @@ class VolumeHandle:
         match = _NAA.fullmatch(naa.lower())
         if match is None:
             return None
+        cluster = bytes.fromhex(match["cluster"]).decode("ascii", "replace")
+        return cls._spelt(f"{cluster}.{int(match['volume'], 16)}")
+
+    @classmethod
+    def _spelt(cls, text: str) -> VolumeHandle | None:
         try:
-            cluster = bytes.fromhex(match["cluster"]).decode("ascii")
-        except UnicodeDecodeError:
+            return cls.parse(text)
+        except errors.NotFound:
             return None
-        return cls(cluster, int(match["volume"], 16))
 
     @property
     def naa(self) -> str:
