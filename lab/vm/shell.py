@@ -39,7 +39,8 @@ def interact(machine: Machine) -> None:
 
 def _start_shell(machine: Machine, end: str) -> None:
     """Start a login shell that says when it ends, in a sequence that terminals do not show."""
-    script = f"bash -l; printf '\\033]9001;{end}\\007'"
+    # systemd resets the terminal's size when it takes it.
+    script = f"{_resize()}; bash -l; printf '\\033]9001;{end}\\007'"
     properties = (
         "StandardInput=tty",
         "StandardOutput=tty",
@@ -53,7 +54,7 @@ def _start_shell(machine: Machine, end: str) -> None:
         *(f"--property={each}" for each in properties),
         *("bash", "-c", script),
     ]
-    machine.run(f"systemctl stop {_UNIT} 2> /dev/null; {_resize()}; {shlex.join(start)}")
+    machine.run(f"systemctl stop {_UNIT} 2> /dev/null; {shlex.join(start)}")
 
 
 def _resize() -> str:
