@@ -31,6 +31,7 @@ log = logs.get(__name__)
 # A call takes the array milliseconds; a clone or a busy moment, seconds. Trident waits 90 s, Cinder 30 s.
 _CALL_SECONDS = 30.0
 _CONNECT_SECONDS = 10.0
+_TO_TELL = 0.05  # Seconds before the deadline in which nothing is begun any more.
 _BACKOFF = tenacity.wait_exponential(multiplier=0.05, max=2.0) + tenacity.wait_random(0, 0.05)
 
 
@@ -200,11 +201,12 @@ def _is_tls(error: Unreachable) -> bool:
 
 
 def _out_of_time(state: tenacity.RetryCallState) -> bool:
-    """Stop when the next attempt would not begin before the deadline."""
+    """Stop while the last answer can still be told, and not with the deadline's passing as the reason."""
     try:
-        return deadline.remaining(_CALL_SECONDS) <= _BACKOFF(state) or (state.seconds_since_start or 0) > _CALL_SECONDS
+        left = deadline.remaining(_CALL_SECONDS)
     except errors.Unavailable:
         return True
+    return left <= state.upcoming_sleep + _TO_TELL or (state.seconds_since_start or 0) > _CALL_SECONDS
 
 
 def _note_retry(method: str, state: tenacity.RetryCallState) -> None:

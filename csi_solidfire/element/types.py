@@ -28,6 +28,15 @@ def member(where: str, answer: Json, name: str, kind: type[T]) -> T:
     return value
 
 
+def optional(where: str, answer: Json, name: str, kind: type[T]) -> T | None:
+    """Return a member of an answer, None if it is missing or null.
+
+    Raises:
+        Malformed: It is there and of another JSON type.
+    """
+    return None if answer.get(name) is None else member(where, answer, name, kind)
+
+
 @dataclass(frozen=True)
 class Qos:
     """Guaranteed, sustained and short-time 4 KiB I/O operations a second; None leaves one to the array."""
@@ -67,9 +76,6 @@ class Volume:
         def get(name: str, kind: type[T]) -> T:
             return member("volume", answer, name, kind)
 
-        attributes, policy = answer.get("attributes"), answer.get("qosPolicyID")
-        if not isinstance(attributes, Mapping | None):
-            raise Malformed("volume: the array's answer has no usable member 'attributes'")
         return cls(
             volume_id=get("volumeID", int),
             account_id=get("accountID", int),
@@ -80,10 +86,10 @@ class Volume:
             status=get("status", str),
             total_size=get("totalSize", int),
             enable_512e=get("enable512e", bool),
-            attributes=attributes or {},
+            attributes=optional("volume", answer, "attributes", dict) or {},
             qos=Qos.from_json(get("qos", dict)),
             # 0 is what some clients of the API write for "none".
-            qos_policy_id=policy if isinstance(policy, int) and policy else None,
+            qos_policy_id=optional("volume", answer, "qosPolicyID", int) or None,
         )
 
 
@@ -109,9 +115,9 @@ class Account:
             username=get("username", str),
             status=get("status", str),
             volumes=tuple(get("volumes", list)),
-            attributes=answer.get("attributes") or {},
-            initiator_secret=answer.get("initiatorSecret") or "",
-            target_secret=answer.get("targetSecret") or "",
+            attributes=optional("account", answer, "attributes", dict) or {},
+            initiator_secret=optional("account", answer, "initiatorSecret", str) or "",
+            target_secret=optional("account", answer, "targetSecret", str) or "",
         )
 
 
