@@ -5,18 +5,20 @@ from __future__ import annotations
 import secrets
 import string
 import threading
+from collections.abc import Collection
 
 import cachetools
 
 from csi_solidfire import errors
 from csi_solidfire.element.client import Client
-from csi_solidfire.element.errors import DuplicateUsername, UnknownAccount
+from csi_solidfire.element.errors import DuplicateUsername, ElementError, UnknownAccount
 from csi_solidfire.element.types import Account
 from csi_solidfire.handles import Chap
 from csi_solidfire.storage import names
 from csi_solidfire.storage.marks import AccountMark
 
 _REMEMBER_SECONDS = 300.0
+_NAMES_TRIED = 2  # as many names of other people's accounts are too many to be chance
 _SECRET_LENGTH = 16  # Element takes 12 to 16 characters.
 # Letters and digits: what every initiator, record file and shell passes on unharmed; 95 bits in 16 of them.
 _ALPHABET = string.ascii_letters + string.digits
@@ -39,11 +41,16 @@ class Accounts:
         Raises:
             errors.Refused: The names it could have belong to other people's accounts.
         """
-        return self._known_id(owner) or self._look_up(owner).account_id
+        return self._known_id(owner) or self._look_up(owner, ()).account_id
 
-    def ensure(self, owner: AccountMark) -> Account:
-        """Return the pair's account as the array has it now, secrets included; one array call if it is known."""
-        if known := self._known_id(owner):
+    def ensure(self, owner: AccountMark, avoid: Collection[int] = ()) -> Account:
+        """Return an account of the pair as the array has it now, secrets included; one array call if it is known.
+
+        Args:
+            avoid: Ids of accounts that will not do: their secrets are known where they must not be of use.
+        """
+        known = self._known_id(owner)
+        if known and known not in avoid:
             try:
                 account = self._client.get_account_by_id(known)
             except UnknownAccount:
@@ -52,7 +59,7 @@ class Accounts:
                 if AccountMark.of(account) == owner:
                     return account
                 self.forget(owner)
-        return self._look_up(owner)
+        return self._look_up(owner, avoid)
 
     def forget(self, owner: AccountMark) -> None:
         with self._lock:
@@ -74,18 +81,39 @@ class Accounts:
         with self._lock:
             return self._ids.get(owner)
 
-    def _look_up(self, owner: AccountMark) -> Account:
-        candidates = names.account_names(owner.hostname, owner.namespace)
-        for username in candidates:
+    def _look_up(self, owner: AccountMark, avoid: Collection[int]) -> Account:
+        foreign: list[str] = []
+        for username in names.account_names(owner.hostname, owner.namespace):
             account = self._get_or_add(username, owner)
-            if AccountMark.of(account) == owner:
-                with self._lock:
-                    self._ids[owner] = account.account_id
+            if AccountMark.of(account) != owner:
+                foreign.append(username)
+            elif account.account_id not in avoid:
+                if not avoid:
+                    with self._lock:
+                        self._ids[owner] = account.account_id
                 return account
+            elif renewed := self._renew(account, owner):
+                return renewed
+            if len(foreign) == _NAMES_TRIED:
+                break
         raise errors.Refused(
-            f"accounts {' and '.join(candidates)} exist and are not this driver's for node {owner.hostname} and"
+            f"accounts {' and '.join(foreign)} exist and are not this driver's for node {owner.hostname} and"
             f" namespace {owner.namespace}; rename or remove one of them"
         )
+
+    def _renew(self, account: Account, owner: AccountMark) -> Account | None:
+        """Replace an account that owns nothing by one with other secrets; None if it owns something."""
+        if account.volumes:
+            return None
+        self.forget(owner)
+        try:
+            self._client.remove_account(account.account_id)
+        except UnknownAccount:
+            pass
+        except ElementError:  # It got a volume meanwhile.
+            return None
+        fresh = self._get_or_add(account.username, owner)
+        return fresh if AccountMark.of(fresh) == owner and fresh.account_id != account.account_id else None
 
     def _get_or_add(self, username: str, owner: AccountMark) -> Account:
         try:

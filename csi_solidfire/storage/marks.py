@@ -18,6 +18,8 @@ from csi_solidfire.handles import NodeId
 from csi_solidfire.storage.access import Attachment
 
 KEY = "csi-solidfire"
+# Accounts remembered; ids are never used twice, and an account left empty is removed with its secrets.
+_GIVEN_KEPT = 12
 _LIMIT = 1000  # bytes, exclusive: docs of the `attributes` object
 
 
@@ -32,6 +34,8 @@ class VolumeMark:
         recycle: Deleting leaves it in the array's recycle bin.
         fencing: Publishing moves it to an account of the node, unpublishing locks it.
         nodes: Where it is published, and how.
+        last: Hostname of the node it was last published to alone.
+        given: Ids of the accounts whose credentials opened it so far, the latest last.
     """
 
     name: str
@@ -40,6 +44,8 @@ class VolumeMark:
     recycle: bool = False
     fencing: bool = True
     nodes: Mapping[NodeId, Attachment] = field(default_factory=dict)
+    last: str = ""
+    given: tuple[int, ...] = ()
 
     @classmethod
     def of(cls, volume: Volume) -> VolumeMark | None:
@@ -60,12 +66,19 @@ class VolumeMark:
                 recycle=_flag(mark.get("recycle", False)),
                 fencing=_flag(mark.get("fencing", True)),
                 nodes=nodes,
+                last=_text(mark.get("last", "")),
+                given=tuple(_number(account_id) for account_id in mark.get("given", [])),
             )
         except (AttributeError, KeyError, TypeError, ValueError, errors.NotFound) as error:
             raise Malformed(f"volume {volume.volume_id}: its attribute {KEY!r} cannot be understood") from error
 
     def with_nodes(self, nodes: Mapping[NodeId, Attachment]) -> VolumeMark:
         return replace(self, nodes=nodes)
+
+    def given_to(self, hostname: str, account_id: int) -> VolumeMark:
+        """Note that a node alone has it now, with the credentials of an account."""
+        earlier = tuple(known for known in self.given if known != account_id)
+        return replace(self, last=hostname, given=(*earlier, account_id)[-_GIVEN_KEPT:])
 
     def attributes(self, others: Mapping[str, Any]) -> dict[str, Any]:
         """Return the whole attributes object: `others` with this mark in it.
@@ -89,6 +102,8 @@ class VolumeMark:
             "claim": self.claim,
             "recycle": self.recycle,
             "nodes": {str(node): str(how) for node, how in self.nodes.items()},
+            "last": self.last,
+            "given": list(self.given),
         }
         mark = {"name": self.name, "namespace": self.namespace}
         return (
@@ -120,6 +135,12 @@ class AccountMark:
 
 def _text(value: object) -> str:
     if not isinstance(value, str):
+        raise TypeError
+    return value
+
+
+def _number(value: object) -> int:
+    if not isinstance(value, int) or isinstance(value, bool):
         raise TypeError
     return value
 

@@ -7,7 +7,9 @@ A name is only where to look: the full name in the attributes decides (`storage.
 from __future__ import annotations
 
 import hashlib
+import itertools
 import re
+from collections.abc import Iterator
 
 _LONGEST = 64
 _HASH_DIGITS = 12
@@ -22,15 +24,18 @@ def volume_name(csi_name: str) -> str:
     return _hashed(_UNFIT.sub("-", csi_name).strip("-") or "volume", csi_name)
 
 
-def account_names(hostname: str, namespace: str) -> tuple[str, str]:
-    """Return the name for the pair's account, and the one to take if that belongs to somebody else.
+def account_names(hostname: str, namespace: str) -> Iterator[str]:
+    """Yield names for the pair's account, best first, without end.
 
-    `a-b` and `c` spell the same first name as `a` and `b-c`; the second name holds a hash of the pair,
+    `a-b` and `c` spell the same first name as `a` and `b-c`; the further ones hold a hash of the pair,
     with a separator that neither part can contain.
     """
     plain = f"{hostname}-{namespace}"
-    hashed = _hashed(plain, f"{hostname}/{namespace}")
-    return (plain if len(plain) <= _LONGEST else hashed), hashed
+    if len(plain) <= _LONGEST:
+        yield plain
+    yield _hashed(plain, f"{hostname}/{namespace}")
+    for number in itertools.count(2):
+        yield _hashed(plain, f"{hostname}/{namespace}/{number}")
 
 
 def _hashed(readable: str, full: str) -> str:

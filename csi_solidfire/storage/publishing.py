@@ -4,6 +4,10 @@ For single-node access modes the volume belongs to the account of the node that 
 while nobody has. One `ModifyVolume` changes account, access and the list of nodes together, so there is
 no moment at which two nodes can log in, and a node that lost the volume has neither the session (locking
 and moving end it) nor the credentials to make a new one.
+
+A node that lost it goes on trying to log in, and holds what it had not written yet. When the volume comes back to
+it, having been another node's in between, that must not reach the disk: so the volume is then put into an
+account of the node whose secrets it was never given under (`VolumeMark.given`).
 """
 
 from __future__ import annotations
@@ -49,26 +53,38 @@ def publish(cluster: Cluster, handle: VolumeHandle, node: NodeId, attachment: At
     """
     volume, mark = volumes.get(cluster, handle)
     _check_free(handle, mark, node, attachment)
-    nodes = {**mark.nodes, node: attachment}
     portal = cluster.portal()
+    try:
+        account, after = _hand_over(cluster, volume, mark, node, attachment)
+    except UnknownAccount:
+        # It was empty and removed since it was looked up; this makes it anew.
+        account, after = _hand_over(cluster, volume, mark, node, attachment)
+    context = PublishContext(portal, after.iqn, after.total_size)
+    return Published(chap_of(account), context, volume.account_id if volume.account_id != account.account_id else None)
+
+
+def _hand_over(
+    cluster: Cluster, volume: Volume, mark: VolumeMark, node: NodeId, attachment: Attachment
+) -> tuple[Account, Volume]:
+    """Put the volume where the node can reach it, if it is not there."""
     account = _account(cluster, volume, mark, node, attachment)
     if len(account.volumes) >= cluster.limits().volumes_per_account and volume.account_id != account.account_id:
         raise errors.Exhausted(
             f"account {account.username} owns {len(account.volumes)} volumes, the most an account may"
         )
-    chap = chap_of(account)
-    after = volume
-    if (volume.account_id, volume.access, mark.nodes) != (account.account_id, _access(nodes), nodes):
-        # The account goes with it even if it is the same: another controller may be moving the volume just now, and who
-        # is written down as having it must be who can log in. Nodes that share it keep their sessions undisturbed.
-        owner = account.account_id if attachment.mode.is_single_node else None
-        after = _modify(cluster, volume, owner, _access(nodes), mark.with_nodes(nodes))
-        if after.account_id != account.account_id:
-            raise errors.Unavailable(
-                f"ModifyVolume: volume {handle} is not in account {account.account_id}; asking again"
-            )
-    context = PublishContext(portal, after.iqn, after.total_size)
-    return Published(chap, context, volume.account_id if volume.account_id != account.account_id else None)
+    chap_of(account)  # Refuses now what could not log in afterwards.
+    nodes = {**mark.nodes, node: attachment}
+    if (volume.account_id, volume.access, mark.nodes) == (account.account_id, _access(nodes), nodes):
+        return account, volume
+    # The account goes with it even if it is the same: another controller may be moving the volume just now, and who
+    # is written down as having it must be who can log in. Nodes that share it keep their sessions undisturbed.
+    owner = account.account_id if attachment.mode.is_single_node else None
+    after = _modify(cluster, volume, owner, _access(nodes), mark.with_nodes(nodes))
+    if after.account_id != account.account_id:
+        raise errors.Unavailable(
+            f"ModifyVolume: volume {volume.volume_id} is not in account {account.account_id}; asking again"
+        )
+    return account, after
 
 
 def _check_free(handle: VolumeHandle, mark: VolumeMark, node: NodeId, attachment: Attachment) -> None:
@@ -82,9 +98,18 @@ def _check_free(handle: VolumeHandle, mark: VolumeMark, node: NodeId, attachment
 
 def _account(cluster: Cluster, volume: Volume, mark: VolumeMark, node: NodeId, attachment: Attachment) -> Account:
     """Return the account the volume shall be in: the node's, or the one it is in where nodes share it."""
-    if mark.fencing and attachment.mode.is_single_node:
-        return cluster.accounts.ensure(AccountMark(node.hostname, mark.namespace))
-    return cluster.client.get_account_by_id(volume.account_id)
+    owner = AccountMark(node.hostname, mark.namespace)
+    fenced = mark.fencing and attachment.mode.is_single_node
+    if not fenced or mark.last == node.hostname:
+        try:
+            account = cluster.client.get_account_by_id(volume.account_id)
+        except UnknownAccount:
+            cluster.accounts.forget_id(volume.account_id)
+            raise
+        # Nobody else had it since: what the node has not written yet is not out of date.
+        if not fenced or (AccountMark.of(account) == owner and mark.given[-1:] == (account.account_id,)):
+            return account
+    return cluster.accounts.ensure(owner, avoid=mark.given)
 
 
 def _access(nodes: Mapping[NodeId, Attachment]) -> str:

@@ -76,11 +76,13 @@ class Storage:
 
     @contextmanager
     def _tidying(self, cluster: Cluster) -> Iterator[None]:
-        """Have the accounts looked at that were made for something that then failed."""
+        """Have the accounts looked at that were made for something which was then refused."""
         cluster.accounts.made()
         try:
             yield
-        except BaseException:
+        except errors.Unavailable:
+            raise  # The caller asks again, and then needs them.
+        except errors.DriverError:
             for account_id in cluster.accounts.made():
                 self._janitor.note(cluster, account_id)
             raise

@@ -134,7 +134,7 @@ def test_a_cluster_that_was_down_all_the_time_does_not_either(array: Array, othe
         handle = create(driver)
     array.faults.refuse(None, onwards=True)
     with Driver(array, other) as driver:
-        publish(driver, handle, timeout=9)
+        publish(driver, handle, timeout=6)
     array.faults.clear()
 
 

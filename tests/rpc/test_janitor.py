@@ -46,3 +46,15 @@ def test_what_was_left_when_a_controller_was_killed_is_found_when_the_next_one_b
     array.faults.clear()
     with Driver(array):
         wait_until(lambda: not accounts(array))
+
+
+def test_an_account_removed_as_empty_just_before_a_volume_moves_into_it(array: Array, driver: Driver) -> None:
+    handle = create(driver)
+
+    def sweep(_: object) -> None:
+        array.call("RemoveAccount", {"accountID": accounts(array)["node-2-shop"]["accountID"]})
+
+    array.faults.hook("ModifyVolume", before=sweep)
+    context = publish(driver, handle, NODE_2)
+    assert ask.owner(array, handle) == "node-2-shop"
+    assert context["node.session.auth.password"] == accounts(array)["node-2-shop"]["initiatorSecret"]
