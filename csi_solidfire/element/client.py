@@ -8,7 +8,7 @@ from typing import Any
 
 from csi_solidfire import errors
 from csi_solidfire.element.errors import NoSuchVolume
-from csi_solidfire.element.transport import Transport
+from csi_solidfire.element.transport import NoSuchDialect, Transport
 from csi_solidfire.element.types import Account, Capacity, ClusterInfo, Limits, Qos, QosPolicy, Volume, member
 
 # QoS policies came with 10.0; every older dialect lacks something the driver sends.
@@ -32,7 +32,11 @@ class Client:
         self._transport.close()
 
     def _call(self, method: str, params: Mapping[str, Any], *, repeat: bool = True) -> dict[str, Any]:
-        return self._transport.call(self._version or self._negotiate(), method, params, repeat=repeat)
+        try:
+            return self._transport.call(self._version or self._negotiate(), method, params, repeat=repeat)
+        except NoSuchDialect:
+            self._version = ""
+            raise
 
     def _negotiate(self) -> str:
         """Choose the newest dialect that both sides know (`GetAPI`).

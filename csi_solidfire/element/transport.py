@@ -39,6 +39,10 @@ class Unreachable(errors.Unavailable):
     """The connection failed or the answer was lost; what was asked may have been done."""
 
 
+class NoSuchDialect(Unreachable):
+    """There is nothing at the path of this API version (HTTP 404); at its address is another array than before."""
+
+
 @dataclass(frozen=True)
 class Credentials:
     """How to reach a cluster's API as one of its cluster admins.
@@ -173,6 +177,8 @@ def _result(credentials: Credentials, method: str, number: int, response: reques
         raise errors.Unauthenticated(
             f"{method}: {credentials.host} refuses user {credentials.username!r}: check both (HTTP 401)"
         )
+    if response.status_code == requests.codes.not_found:
+        raise NoSuchDialect(f"{method}: {credentials.host} knows no such API version (HTTP 404)")
     if response.status_code != requests.codes.ok:
         raise Unreachable(f"{method}: {credentials.host} answered HTTP {response.status_code}")
     try:

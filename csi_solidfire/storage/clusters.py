@@ -43,13 +43,17 @@ class Clusters:
         return self._directory is not None
 
     def configured(self) -> dict[str, Cluster]:
-        """Return the clusters of the directory by name.
+        """Return all clusters of the directory by name.
 
         Raises:
             errors.Refused: None are to be configured.
             errors.Unavailable: The directory is empty or a Secret in it cannot be used. Once that is mended
                 the same request may succeed, and an earlier one may have, so it is not final.
         """
+        return {entry.name: self._mounted(entry) for entry in self._entries()}
+
+    def _entries(self) -> list[Path]:
+        """Return the directories of the clusters, by name."""
         if self._directory is None:
             raise errors.Refused("no clusters are configured (--clusters-dir) and this call carries no secrets")
         try:
@@ -62,10 +66,23 @@ class Clusters:
             ) from error
         if not found:
             raise errors.Unavailable(f"clusters directory {self._directory} is empty: mount a Secret in it")
+        return found
+
+    def _mounted(self, entry: Path) -> Cluster:
         try:
-            return {entry.name: self._connect(_read(entry), f"cluster {entry.name}") for entry in found}
-        except (errors.InvalidRequest, errors.Refused) as error:
+            return self._connect(_read(entry), f"cluster {entry.name}")
+        except errors.InvalidRequest as error:
             raise errors.Unavailable(str(error)) from error
+
+    def usable(self) -> tuple[dict[str, Cluster], errors.Unavailable | None]:
+        """Return the clusters whose Secrets can be used, by name, and what is wrong with the last of the others."""
+        clusters, problem = {}, None
+        for entry in self._entries():
+            try:
+                clusters[entry.name] = self._mounted(entry)
+            except errors.Unavailable as error:
+                problem = error
+        return clusters, problem
 
     def choose(self, secrets: Mapping[str, str], wanted: str) -> Cluster:
         """Return the cluster for a new volume: the secrets' one, else the one named, else the only one.
@@ -75,13 +92,13 @@ class Clusters:
         """
         if secrets:
             return self._connect(secrets, "secrets")
-        clusters = self.configured()
-        if not wanted and len(clusters) == 1:
-            return next(iter(clusters.values()))
-        if wanted not in clusters:
+        entries = {entry.name: entry for entry in self._entries()}
+        if not wanted and len(entries) == 1:
+            wanted = next(iter(entries))
+        if wanted not in entries:
             given = f"{shorten(wanted)} is not one" if wanted else "is missing"
-            raise errors.InvalidRequest(f"parameters: cluster {given}; configured are: {', '.join(clusters)}")
-        return clusters[wanted]
+            raise errors.InvalidRequest(f"parameters: cluster {given}; configured are: {', '.join(entries)}")
+        return self._mounted(entries[wanted])
 
     def of_handle(self, handle: VolumeHandle, secrets: Mapping[str, str]) -> Cluster:
         """Return the cluster that a volume is on.
@@ -90,12 +107,12 @@ class Clusters:
             errors.Refused: No credentials given or configured lead there.
             errors.Unavailable: One that did not answer may be it.
         """
-        candidates = {"secrets": self._connect(secrets, "secrets")} if secrets else self.configured()
+        silent: errors.DriverError | None
+        candidates, silent = ({"secrets": self._connect(secrets, "secrets")}, None) if secrets else self.usable()
         # Whoever is known to be it must not wait for others; `Cluster.find` notices if it no longer is.
         for cluster in candidates.values():
             if cluster.last_known_id == handle.cluster_id:
                 return cluster
-        silent: errors.DriverError | None = None
         seen = {}
         for position, (name, cluster) in enumerate(candidates.items()):
             # One that is down may use up its share of the caller's time, and no more.

@@ -77,7 +77,7 @@ class Janitor:
         if not self._clusters.are_configured:
             return
         try:
-            clusters = self._clusters.configured()
+            clusters, _ = self._clusters.usable()
         except errors.DriverError as error:
             log.info("cannot look for empty accounts", reason=str(error))
             return

@@ -63,7 +63,7 @@ class Storage:
         if not self._clusters.are_configured:
             return True
         try:
-            return any(_answers(cluster) for cluster in self._clusters.configured().values())
+            return any(_answers(cluster) for cluster in self._clusters.usable()[0].values())
         except errors.DriverError:
             return False
 

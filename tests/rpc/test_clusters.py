@@ -138,6 +138,24 @@ def test_a_cluster_that_was_down_all_the_time_does_not_either(array: Array, othe
     array.faults.clear()
 
 
+def test_a_cluster_whose_secret_is_malformed_does_not_either(array: Array, other: Array) -> None:
+    """Somebody adds a cluster and mistypes its Secret: the volumes of the others must not notice."""
+    with Driver(array, other) as driver:
+        write_cluster(driver.clusters / "c1", array, endpoint="10.0.0.1")
+        handle = create(driver, parameters={"cluster": "c2"})
+        publish(driver, handle)
+        unpublish(driver, handle)
+        delete(driver, handle)
+        assert driver.identity.Probe(csi_pb2.ProbeRequest()).ready.value
+        for call in (
+            lambda: get(driver, "lab1.1"),
+            lambda: create(driver, parameters={"cluster": "c1"}),
+            lambda: listed(driver),
+        ):
+            with refused(grpc.StatusCode.UNAVAILABLE, "cluster c1", "endpoint must be"):
+                call()
+
+
 def test_secrets_of_a_request_win(array: Array, other: Array, driver: Driver) -> None:
     handle = create(driver, secrets=secrets_of(other))
     assert handle == "lab2.1"

@@ -238,6 +238,19 @@ def test_versions(version: str, spoken: str) -> None:
         client.close()
 
 
+def test_a_dialect_that_is_gone_is_negotiated_anew(array: Array) -> None:
+    client = Client(Transport(_credentials(array)))
+    client.get_limits()
+    with Array.start(unique_id="old1", version="11.3.0.1") as older:
+        array.cluster, older.cluster = older.cluster, array.cluster
+        with deadline.until(0.2), pytest.raises(Unreachable, match="no such API version"):
+            client.get_limits()
+        client.get_limits()
+        assert array.calls[-1].version == "11.3"
+        array.cluster, older.cluster = older.cluster, array.cluster
+    client.close()
+
+
 def test_a_definite_answer_is_an_error_of_its_kind(array: Array, transport: Transport) -> None:
     array.limits["accountCountMax"] = 0
     with pytest.raises(LimitExceeded, match="xExceededLimit"):
