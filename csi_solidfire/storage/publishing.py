@@ -73,13 +73,16 @@ def _hand_over(
             f"account {account.username} owns {len(account.volumes)} volumes, the most an account may"
         )
     chap_of(account)  # Refuses now what could not log in afterwards.
-    nodes = {**mark.nodes, node: attachment}
-    if (volume.account_id, volume.access, mark.nodes) == (account.account_id, _access(nodes), nodes):
+    wanted = mark.with_nodes({**mark.nodes, node: attachment})
+    if mark.fencing and attachment.mode.is_single_node:
+        wanted = wanted.given_to(node.hostname, account.account_id)
+    access = _access(wanted.nodes)
+    if (volume.account_id, volume.access, mark) == (account.account_id, access, wanted):
         return account, volume
     # The account goes with it even if it is the same: another controller may be moving the volume just now, and who
     # is written down as having it must be who can log in. Nodes that share it keep their sessions undisturbed.
     owner = account.account_id if attachment.mode.is_single_node else None
-    after = _modify(cluster, volume, owner, _access(nodes), mark.with_nodes(nodes))
+    after = _modify(cluster, volume, owner, access, wanted)
     if after.account_id != account.account_id:
         raise errors.Unavailable(
             f"ModifyVolume: volume {volume.volume_id} is not in account {account.account_id}; asking again"
