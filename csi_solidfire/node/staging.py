@@ -87,10 +87,22 @@ class Staging:
             return False
         if mount is None or other is not None or mounts.volume_of(self._host, mount) != spec.handle:
             raise errors.AlreadyExists(f"{FIELD} {path} has something else mounted than volume {spec.handle} as asked")
+        self._check_connected(spec.handle)
         if isinstance(spec.access, Filesystem):
             self._check_same(spec, spec.access, mount)
             self._grow(spec.handle, mount)
         return True
+
+    def _check_connected(self, handle: VolumeHandle) -> None:
+        """Refuse to call a mount ready whose session is down: it may be one from before another node had the volume.
+
+        Such a mount would show a filesystem that has changed underneath. Its session can't come back, because the
+        volume then came back under other credentials; one that is down for another reason will be up again.
+        """
+        if not any(session.live for session in devices.sessions_of(self._host, handle)):
+            raise errors.Unavailable(
+                f"volume {handle} is mounted, and its session is down; it comes back, or has to be unmounted first"
+            )
 
     def _check_same(self, spec: StageSpec, access: Filesystem, mount: mounts.Mount) -> None:
         if access.type not in ("", mount.fstype):

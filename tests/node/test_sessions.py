@@ -212,3 +212,17 @@ def test_a_session_in_the_middle_of_a_reconnection_is_ended_a_moment_later(world
     world.unstage()
 
     assert world.leftovers() == []
+
+
+def test_a_volume_that_is_mounted_without_a_session_is_not_called_ready(world: World) -> None:
+    """What is mounted may be from before another node had the volume."""
+    world.stage()
+    [session] = world.host.sessions.values()
+    session.live = False
+
+    with pytest.raises(errors.Unavailable, match="session is down"):
+        world.stage()
+
+    assert world.host.mounts_at(STAGING)
+    session.live = True
+    world.stage()
