@@ -133,3 +133,35 @@ def test_a_node_that_lost_its_volume_writes_nothing_to_it(volume: Volume, impati
     volume.stage(other_node)
     assert other_node.machine.run(["cat", f"{staging}/file"]).stdout == "after\n"
     volume.unstage(other_node)
+
+
+def test_a_volume_that_was_elsewhere_meanwhile_is_not_taken_for_staged(
+    volume: Volume, impatient: Node, other_node: Node
+) -> None:
+    """Node-1 still has it mounted from before, and what it remembers of the disk is no longer so.
+
+    The old session does not come back with the volume, so nothing stale is written or shown. Once the old mount is
+    gone, all is as the other node left it.
+    """
+    node = impatient
+    staging = volume.stage(node)
+    node.machine.run(f"echo before > {staging}/file; sync -f {staging}; ls -lR {staging} > /dev/null")
+    (old,) = session_ids(node, volume)
+    volume.unpublish(node)
+    volume.publish(other_node)
+    volume.stage(other_node)
+    other_node.machine.run(f"echo after > {staging}/file; mkdir {staging}/more; echo more > {staging}/more/file")
+    volume.unstage(other_node)
+    volume.unpublish(other_node)
+    volume.publish(node)
+
+    with refused(grpc.StatusCode.UNAVAILABLE, "session is down"):
+        volume.stage(node)
+    node.machine.run(f"echo stale > {staging}/file; sync -f {staging}", check=False, timeout=180)
+    until_done(lambda: volume.unstage(node))
+    volume.stage(node)
+
+    assert node.machine.run(f"cd {staging} && cat file more/file").stdout == "after\nmore\n"
+    assert session_ids(node, volume) != [old]
+    volume.unstage(node)
+    assert volume.left_on(node) == []

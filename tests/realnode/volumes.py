@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import itertools
+import uuid
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,6 @@ from tests.support.driver import wait_until
 MIB = 1 << 20
 PATIENCE = 180.0  # seconds for one call on a busy machine; nothing is ever asserted about it
 _NAMESPACE = "shop"
-_names = itertools.count(1)
 
 # Sessions by IQN, node records, mounts of the disk or below the given directories, and disks by NAA: what a volume
 # can leave on a node, a line each.
@@ -55,7 +54,7 @@ class Volume:
         self.site = site
         self.capability = capability
         self.context: dict[str, str] = {}
-        self._name = f"pvc-realnode-{next(_names)}"
+        self._name = f"pvc-{uuid.uuid4()}"
         self.handle = site.controller.controller.CreateVolume(
             csi_pb2.CreateVolumeRequest(
                 name=self._name,
