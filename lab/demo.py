@@ -15,6 +15,7 @@ from typing import Any
 import grpc
 
 from csi_solidfire.handles import Chap, PublishContext, VolumeHandle
+from csi_solidfire.node.records import Record
 from csi_solidfire.pb import csi_pb2
 from lab import csi
 from lab.site import Node, Site
@@ -23,7 +24,7 @@ from lab.vm import LabError
 _NAMESPACE = "shop"
 _CLAIM = "orders-db"
 _NAME = "pvc-6f2c1b7e-0d4a-4f5e-9c1d-0a7be2d1c0de"
-_MEGABYTES = 24
+_MEGABYTES = 8
 _SECONDS = 30.0
 
 
@@ -151,15 +152,13 @@ class Story:
     def refused(self, node: Node, why: str) -> str:
         """Log in by hand with the credentials the node was given earlier."""
         context = self.contexts[node.name]
-        target, portal = context[PublishContext.IQN], context[PublishContext.PORTAL]
-        record = ["iscsiadm", "-m", "node", "-T", target, "-p", portal]
-        node.machine.run([*record, "-o", "new"])
-        values = {"node.session.auth.authmethod": "CHAP", **{key: context[key] for key in sorted(Chap.KEYS)}}
-        values |= {"node.session.initial_login_retry_max": "1", "node.conn[0].timeo.login_timeout": "3"}
-        for key, value in values.items():
-            node.machine.run([*record, "-o", "update", "-n", key, "-v", value])
-        attempt = node.machine.run([*record, "--login"], check=False)
-        node.machine.run([*record, "-o", "delete"])
+        target = PublishContext.from_map(context, VolumeHandle.parse(self.handle))
+        record = Record(target, Chap.from_map(context, "context"), replacement_timeout=120, scan="manual")
+        directory = f"/etc/iscsi/nodes/{target.iqn}"
+        path = f"{directory}/{target.portal.replace(':', ',')},1/default"
+        node.machine.write_file(path, record.render().encode(), mode=0o600)
+        attempt = node.machine.run(f"iscsiadm -m node -T {target.iqn} -p {target.portal} --login", check=False)
+        node.machine.run(["rm", "-r", directory])
         check(attempt.exit_code != 0, f"{node.name} could log in")
         check(_is_clean(node), f"{node.name} has a session or a disk")
         return f"{node.name} tries to log in again and is refused (iscsiadm ends with {attempt.exit_code}): {why}"
