@@ -28,7 +28,7 @@ unit: $(READY) ## Run the tests that need no VM
 	$(BIN)/pytest -m "not vm" -n 2 --dist worksteal
 
 vm: $(READY) packages image ## Run the tests that need the lab's VMs, csi-sanity among them
-	$(BIN)/pytest -m vm
+	$(BIN)/pytest -m vm -n 2 --dist loadfile
 
 lab: $(READY) packages ## Start an array and two nodes and leave them up
 	@$(BIN)/python -m lab up
