@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -53,15 +54,29 @@ CALLS: dict[str, Ask] = {
 ONCE = [call for call, (done, _, _) in _table().items() if done == "once"]
 
 
-@pytest.fixture(params=[1, 300], ids=["1 volume", "300 volumes"])
-def driver(request: pytest.FixtureRequest, array: Array) -> Iterator[Driver]:
-    """A driver that knows the cluster, in front of an array with so many volumes, half of them its own."""
-    account = array.call("AddAccount", {"username": "many"})["accountID"]
-    for number in range(request.param):
-        attributes = {KEY: {"name": f"v{number}", "namespace": "many"}} if number % 2 else {}
-        made = {"name": f"v{number}", "accountID": account, "totalSize": 10**9, "attributes": attributes}
-        array.call("CreateVolume", made)
-    # The sweep at its start is over, so that its calls are not counted.
+@pytest.fixture(scope="module", params=[1, 300], ids=["1 volume", "300 volumes"])
+def filled(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The state of an array with so many volumes, half of them the driver's."""
+    folder = tmp_path_factory.mktemp("filled")
+    with Array.start(unique_id="lab1", state=folder) as array:
+        account = array.call("AddAccount", {"username": "many"})["accountID"]
+        for number in range(request.param):
+            attributes = {KEY: {"name": f"v{number}", "namespace": "many"}} if number % 2 else {}
+            made = {"name": f"v{number}", "accountID": account, "totalSize": 10**9, "attributes": attributes}
+            array.call("CreateVolume", made)
+    return folder
+
+
+@pytest.fixture
+def array(filled: Path, tmp_path: Path) -> Iterator[Array]:
+    state = shutil.copytree(filled, tmp_path / "state")
+    with Array.start(unique_id="lab1", state=state) as array:
+        yield array
+
+
+@pytest.fixture
+def driver(array: Array) -> Iterator[Driver]:
+    """A driver that knows the cluster, whose sweep at the start is over, so that its calls are not counted."""
     with Driver(array) as driver:
         publish(driver, create(driver, "warm"))
         driver.controller.GetCapacity(csi_pb2.GetCapacityRequest())
