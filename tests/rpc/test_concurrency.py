@@ -128,7 +128,11 @@ def test_two_controllers_publishing_to_two_nodes_leave_one_node_with_access(arra
 def test_the_volume_moves_between_a_controllers_look_and_its_change(array: Array) -> None:
     with Driver(array) as one, Driver(array) as two:
         handle = create(one)
-        array.faults.hook("ModifyVolume", before=lambda _: publish(two, handle, NODE_2))
+
+        def move(_: object) -> None:
+            publish(two, handle, NODE_2)
+
+        array.faults.hook("ModifyVolume", before=move)
         context = publish(one, handle, NODE_1)
         assert ask.owner(array, handle) == "node-1-shop"
         assert context[Chap.PASSWORD] == _password(array, handle)
