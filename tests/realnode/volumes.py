@@ -41,6 +41,23 @@ rm -rf "/etc/iscsi/nodes/$1"
 true
 """
 
+# Which blocks a file system stores as holes may change without a write, so holes and zeros count the same.
+_DIGEST = """
+import hashlib, os, sys
+digest, size, block, at = hashlib.sha256(), os.path.getsize(sys.argv[1]), 65536, 0
+file = os.open(sys.argv[1], os.O_RDONLY)
+while at < size:
+    try:
+        at = os.lseek(file, at, os.SEEK_DATA) // block * block
+    except OSError:
+        break
+    data = os.pread(file, block, at)
+    if data.count(0) < len(data):
+        digest.update(at.to_bytes(8, "big") + data)
+    at += block
+print(digest.hexdigest())
+"""
+
 
 class Volume:
     """A volume made by the driver's controller.
@@ -199,9 +216,8 @@ class Volume:
         return self.site.array.run(command).output
 
     def digest(self) -> str:
-        """Return a checksum of all that was ever written to it; what was never written to costs no time."""
-        command = f"tar --sparse --mtime=@0 -C / -cf - {self.file[1:]} | sha256sum"
-        return self.site.array.run(command, timeout=PATIENCE).stdout.split()[0]
+        """Return a checksum of every block of it that is not zeros; what was never written to costs no time."""
+        return self.site.array.run(["python3", "-c", _DIGEST, self.file], timeout=PATIENCE).stdout.strip()
 
 
 def session_ids(node: Node, volume: Volume) -> list[str]:
