@@ -110,7 +110,7 @@ def test_something_else_is_mounted_there(make: Make, node: Node, kind: str) -> N
 
 def test_another_volume_is_mounted_there(make: Make, node: Node) -> None:
     volume, other = make(), make()
-    staging = other.stage(node)
+    staging, target = other.stage(node), volume.target(node)
 
     with unchanged(node):
         with refused(grpc.StatusCode.ALREADY_EXISTS, volume.handle):
@@ -118,7 +118,7 @@ def test_another_volume_is_mounted_there(make: Make, node: Node) -> None:
         with refused(grpc.StatusCode.FAILED_PRECONDITION, other.handle):
             volume.unstage(node, path=staging)
         with refused(grpc.StatusCode.FAILED_PRECONDITION, volume.handle):
-            volume.show(node, staging=staging)
+            volume.show(node, path=target, staging=staging)
         with refused(grpc.StatusCode.NOT_FOUND, volume.handle):
             volume.stats(node, staging)
 

@@ -125,14 +125,15 @@ def test_a_restarted_iscsid_keeps_the_volume_going(volume: Volume, node: Node) -
 
 def test_without_iscsid_the_node_is_not_ready(volume: Volume, node: Node) -> None:
     """Probe says so, staging is to be tried again and leaves no secret, and it works once iscsid is back."""
-    node.machine.run("systemctl stop iscsid.socket iscsid.service")
+    # Masked, for iscsiadm would start it: iscsid.conf tells it how.
+    node.machine.run("systemctl mask --runtime --now iscsid.socket iscsid.service")
     try:
         assert not node.csi.identity.Probe(csi_pb2.ProbeRequest(), timeout=60).ready.value
         with refused(_UNAVAILABLE, "iscsid"):
             volume.stage(node)
         assert volume.left_on(node) == []
     finally:
-        node.machine.run("systemctl start iscsid.socket")
+        node.machine.run("systemctl unmask --runtime iscsid.socket iscsid.service; systemctl start iscsid.socket")
     assert node.csi.identity.Probe(csi_pb2.ProbeRequest(), timeout=60).ready.value
     volume.stage(node)
     volume.unstage(node)
