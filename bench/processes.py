@@ -65,7 +65,7 @@ def array(latency: float = 0.0) -> Iterator[BareArray]:
         command += ["--unique-id=lab1", "--username=admin", f"--password-file={state / 'password'}"]
         with running(command):
             bare = BareArray(f"https://127.0.0.1:{port}", state / "array.crt")
-            _until(lambda: bare.ca.exists() and bare.call("GetClusterInfo"))
+            until(lambda: bare.ca.exists() and bare.call("GetClusterInfo"))
             bare.lab("latency", seconds=latency)
             yield bare
 
@@ -114,7 +114,7 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _until(done: Callable[[], object]) -> None:
+def until(done: Callable[[], object]) -> None:
     deadline = Deadline(_SECONDS)
     while True:
         try:
@@ -123,5 +123,5 @@ def _until(done: Callable[[], object]) -> None:
         except (requests.RequestException, KeyError, ValueError):
             pass
         if deadline.passed():
-            raise TimeoutError("the array did not start")
-        time.sleep(0.02)
+            raise TimeoutError("it did not start in time")
+        time.sleep(0.01)

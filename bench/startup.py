@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from bench.processes import array, cluster_directory, running
+from bench.processes import array, cluster_directory, running, until
 from bench.table import Figure
 from lab.csi import Client
 
@@ -26,8 +26,11 @@ def figures() -> Iterator[Figure]:
         command = [sys.executable, "-m", "csi_solidfire", "controller", f"--endpoint=unix://{socket}"]
         command += ["--hostname=bench", "--metrics-address=off", f"--clusters-dir={clusters}"]
         began = time.perf_counter()
-        with running(command) as process, Client(f"unix:{socket}") as client:
-            client.wait_ready(_SECONDS)
+        with running(command) as process:
+            # gRPC waits a second before it tries again to connect, which would be most of what is measured.
+            until(socket.exists)
+            with Client(f"unix:{socket}") as client:
+                client.wait_ready(_SECONDS)
             seconds = time.perf_counter() - began
             status = Path(f"/proc/{process.pid}/status").read_text()
         resident = int(next(line.split()[1] for line in status.splitlines() if line.startswith("VmRSS")))
