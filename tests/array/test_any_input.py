@@ -44,7 +44,7 @@ def outcome(array: Array, method: str, params: dict[str, Any]) -> str:
         return error.name
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(calls(), min_size=1, max_size=8))
 def test_any_parameters_get_a_result_or_a_named_error(sequence: list[tuple[str, dict[str, Any]]]) -> None:
     """Never a failure below the API, and the records stay in step with the data."""
@@ -59,7 +59,7 @@ def test_any_parameters_get_a_result_or_a_named_error(sequence: list[tuple[str, 
         assert sorted(data.exports) == active
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(body=st.binary(max_size=50) | values.map(lambda value: json.dumps(value).encode()))
 def test_any_body_gets_json(client: Client, body: bytes) -> None:
     """With an error in it."""

@@ -44,9 +44,7 @@ GOOD: dict[str, Any] = {
         volume_id="lab1.1", volume_capabilities=[mount()]
     ),
 }
-relaxed = settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
-)
+relaxed = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 class _Errors(logging.Handler):

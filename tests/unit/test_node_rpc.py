@@ -264,7 +264,7 @@ REQUESTS = st.one_of(
 )
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(request=REQUESTS)
 def test_no_request_breaks_the_driver(node: csi_pb2_grpc.NodeStub, request: Any) -> None:
     """Whatever comes, the answer is one of the specification's and no traceback."""
