@@ -13,12 +13,11 @@ from pathlib import Path
 
 import pytest
 
+from lab import programs
 from lab.site import KUBELET, MVIP, Node, Site
-from tests.support import go
 
 pytestmark = [pytest.mark.vm, pytest.mark.timeout(900)]
 
-_PACKAGE, _VERSION = "github.com/kubernetes-csi/csi-test/v5/cmd/csi-sanity", "v5.6.0"
 _GUEST = "/opt/csi-sanity"
 _CLUSTER = "/run/csi-solidfire/clusters/lab"
 # Specs that csi-sanity itself skips: each for a capability that is not advertised, or for its own reasons.
@@ -43,7 +42,7 @@ def node() -> Iterator[Node]:
         for key in ("username", "password", "caCert", "svip"):
             node.machine.write_file(f"{_CLUSTER}/{key}", (secret / key).read_bytes(), mode=0o600)
         node.machine.write_file(f"{_CLUSTER}/endpoint", f"https://{MVIP}".encode())
-        node.machine.send_tree({_GUEST: go.built(_PACKAGE, _VERSION)})
+        node.machine.send_tree({_GUEST: programs.built(programs.CSI_SANITY)})
         node.start_driver(
             f"--clusters-dir={Path(_CLUSTER).parent}", "--chap-in-publish-context", "--threads=16", mode="all"
         )
