@@ -51,7 +51,8 @@ class Program:
         """The version of `versioned` that the module requires, such as `v1.37.2`."""
         text = (_HERE / self.module / "go.mod").read_text()
         found = re.search(rf"^\s*(?:require )?{re.escape(self.versioned)} (v\S+)", text, re.MULTILINE)
-        assert found, f"{self.module}/go.mod does not require {self.versioned}"
+        if found is None:
+            raise BuildError(f"{self.module}/go.mod does not require {self.versioned}")
         return found[1]
 
     @property
