@@ -73,12 +73,21 @@ def _kubernetes(name: str) -> Program:
     return Program(name, "kubernetes", f"k8s.io/kubernetes/cmd/{name}", stamps, "k8s.io/kubernetes")
 
 
+def _sidecar(name: str, module: str) -> Program:
+    return Program(name, "sidecars", f"{module}/cmd/{name}", ("main.version",), module)
+
+
 ETCD = Program("etcd", "etcd", "go.etcd.io/etcd/server/v3")
 KUBE_APISERVER = _kubernetes("kube-apiserver")
 KUBE_CONTROLLER_MANAGER = _kubernetes("kube-controller-manager")
 KUBE_SCHEDULER = _kubernetes("kube-scheduler")
 KUBELET = _kubernetes("kubelet")
 KUBECTL = _kubernetes("kubectl")
+CSI_PROVISIONER = _sidecar("csi-provisioner", "github.com/kubernetes-csi/external-provisioner/v6")
+CSI_ATTACHER = _sidecar("csi-attacher", "github.com/kubernetes-csi/external-attacher/v4")
+HELM = Program(
+    "helm", "sidecars", "helm.sh/helm/v4/cmd/helm", ("helm.sh/helm/v4/internal/version.version",), "helm.sh/helm/v4"
+)
 CSI_SANITY = Program("csi-sanity", "csi-sanity", "github.com/kubernetes-csi/csi-test/v5/cmd/csi-sanity")
 
 

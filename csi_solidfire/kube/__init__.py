@@ -1,0 +1,1 @@
+"""The Secrets of volumes in Kubernetes."""
