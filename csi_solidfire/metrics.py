@@ -50,6 +50,13 @@ _element_retries = Counter(
     ["method", "reason"],
     registry=REGISTRY,
 )
+_kubernetes_calls = Histogram(
+    "csi_solidfire_kubernetes_call_duration_seconds",
+    "Time one request to Kubernetes' API took. Its count is the number of requests.",
+    ["verb", "outcome"],
+    buckets=_BUCKETS,
+    registry=REGISTRY,
+)
 _commands = Histogram(
     "csi_solidfire_host_command_duration_seconds",
     "Time a command on the node took. Its count is the number of commands.",
@@ -91,6 +98,11 @@ def element_call(method: str, outcome: str, seconds: float) -> None:
 def element_retry(method: str, reason: str) -> None:
     """Count an array call that is about to be made again; `reason` as the `outcome` of `element_call`."""
     _element_retries.labels(method, reason).inc()
+
+
+def kubernetes_call(verb: str, outcome: str, seconds: float) -> None:
+    """Count one request to Kubernetes' API, by RBAC's verb and `ok`, `unanswered` or the HTTP status."""
+    _kubernetes_calls.labels(verb, outcome).observe(seconds)
 
 
 def command(program: str, outcome: str, seconds: float) -> None:

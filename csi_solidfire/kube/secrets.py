@@ -1,0 +1,155 @@
+"""The CHAP credentials of volumes, a Kubernetes Secret for each.
+
+It has the type that Kubernetes has for this, `kubernetes.io/iscsi-chap`, and is named after the PersistentVolume, so
+that a StorageClass can name it before it exists (`csi.storage.k8s.io/node-stage-secret-name: ${pv.name}`); kubelet
+reads it each time a volume is staged. A Secret that does not say that it is the driver's is never written nor removed.
+"""
+
+from __future__ import annotations
+
+import re
+from base64 import b64encode
+from collections.abc import Callable
+
+from kubernetes.client import CoreV1Api, V1DeleteOptions, V1ObjectMeta, V1Preconditions, V1Secret
+
+from csi_solidfire import errors, logs
+from csi_solidfire.handles import Chap, VolumeHandle, shorten
+from csi_solidfire.kube.client import Conflict, Missing, call
+
+log = logs.get(__name__)
+
+TYPE = "kubernetes.io/iscsi-chap"
+MANAGED_BY = "app.kubernetes.io/managed-by"
+COMPONENT = "app.kubernetes.io/component"
+_TRIES = 5  # so many others would have to change the same Secret at the same moment
+_NAME = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*", re.ASCII)
+_LONGEST_NAME = 253
+
+
+class ChapSecrets:
+    """The Secrets of one namespace. Keeps nothing: what is there is asked each time."""
+
+    def __init__(self, api: CoreV1Api, namespace: str, driver_name: str) -> None:
+        self._api = api
+        self._namespace = namespace
+        self._driver_name = driver_name
+        self._volume_label = f"{driver_name}/volume"
+
+    def check_name(self, name: str) -> None:
+        """Refuse a volume's name that no Secret can have.
+
+        Raises:
+            errors.InvalidRequest: It is none of Kubernetes' names.
+        """
+        if len(name) > _LONGEST_NAME or not _NAME.fullmatch(name):
+            raise errors.InvalidRequest(
+                f"name {shorten(name)} cannot be a Secret's: a-z, 0-9, - and ., up to {_LONGEST_NAME} characters"
+            )
+
+    def ensure(self, name: str, handle: VolumeHandle, claim: str, chap: Chap | Callable[[], Chap]) -> None:
+        """See to it that a volume's Secret is there, and that it holds the credentials if they are given outright.
+
+        Args:
+            name: CSI's name of the volume, which is the PersistentVolume's.
+            handle: The volume.
+            claim: `<namespace>/<name>` of its PersistentVolumeClaim, for people; may be empty.
+            chap: The credentials, or what fetches them if the Secret turns out to be missing.
+
+        Raises:
+            errors.Unavailable: Kubernetes did not answer, refused, or has a Secret of that name that is not the
+                driver's. The message says what to do.
+        """
+        for _ in range(_TRIES):
+            try:
+                there = self._read(name)
+                if there is None:
+                    self._create(self._secret(name, handle, claim, _now(chap)))
+                elif isinstance(chap, Chap) or not self._is_of(there, handle):
+                    self._correct(there, self._secret(name, handle, claim, _now(chap)))
+            except (Missing, Conflict):
+                continue  # Somebody else made, changed or removed it since it was read.
+            return
+        raise errors.Unavailable(f"{self._called(name)} is being changed by others; asking again")
+
+    def remove(self, handle: VolumeHandle) -> None:
+        """Remove a volume's Secret, found by what it says it is for and not by its name.
+
+        Raises:
+            errors.Unavailable: Kubernetes did not answer or refused; it may be there still.
+        """
+        selector = f"{MANAGED_BY}={self._driver_name},{self._volume_label}={handle}"
+        listing = self._api.list_namespaced_secret
+        found = call("list", f"Secrets of volume {handle}", listing, self._namespace, label_selector=selector)
+        for secret in found.items:
+            self._delete(secret)
+
+    def _read(self, name: str) -> V1Secret | None:
+        """Return the Secret of that name; None if there is none.
+
+        Raises:
+            errors.Unavailable: It is somebody else's.
+        """
+        try:
+            there = call("get", self._called(name), self._api.read_namespaced_secret, name, self._namespace)
+        except Missing:
+            return None
+        if _labels(there).get(MANAGED_BY) != self._driver_name:
+            raise errors.Unavailable(
+                f"{self._called(name)} exists and is not this driver's (its label {MANAGED_BY} is not"
+                f" {self._driver_name}): remove it, then this goes on"
+            )
+        return there
+
+    def _create(self, wanted: V1Secret) -> None:
+        name = _metadata(wanted).name
+        call("create", self._called(name), self._api.create_namespaced_secret, self._namespace, wanted)
+
+    def _correct(self, there: V1Secret, wanted: V1Secret) -> None:
+        """Make a Secret of ours what it shall be, unless it is."""
+        name = _metadata(there).name
+        if (there.type, there.data) == (TYPE, wanted.data) and _labels(there).items() >= _labels(wanted).items():
+            return
+        if there.type != TYPE or there.immutable:
+            self._delete(there)  # Kubernetes lets neither be changed.
+            self._create(wanted)
+        else:
+            _metadata(there).labels = _labels(there) | _labels(wanted)
+            there.data = wanted.data
+            call("update", self._called(name), self._api.replace_namespaced_secret, name, self._namespace, there)
+        log.info("corrected a volume's Secret", secret=self._called(name))
+
+    def _delete(self, secret: V1Secret) -> None:
+        """Delete exactly this one, and not another of the name that was made since it was read."""
+        name = _metadata(secret).name
+        only = V1DeleteOptions(preconditions=V1Preconditions(uid=_metadata(secret).uid))
+        try:
+            call("delete", self._called(name), self._api.delete_namespaced_secret, name, self._namespace, body=only)
+        except (Missing, Conflict):
+            log.info("the Secret was gone already", secret=self._called(name))
+
+    def _secret(self, name: str, handle: VolumeHandle, claim: str, chap: Chap) -> V1Secret:
+        labels = {MANAGED_BY: self._driver_name, COMPONENT: "chap", self._volume_label: str(handle)}
+        annotations = {f"{self._driver_name}/claim": claim} if claim else {}
+        data: dict[str, bytes | str] = {key: b64encode(value.encode()).decode() for key, value in chap.to_map().items()}
+        return V1Secret(type=TYPE, metadata=V1ObjectMeta(name=name, labels=labels, annotations=annotations), data=data)
+
+    def _is_of(self, there: V1Secret, handle: VolumeHandle) -> bool:
+        return _labels(there).get(self._volume_label) == str(handle)
+
+    def _called(self, name: str | None) -> str:
+        return f"Secret {self._namespace}/{name}"
+
+
+def _now(chap: Chap | Callable[[], Chap]) -> Chap:
+    return chap if isinstance(chap, Chap) else chap()
+
+
+def _labels(secret: V1Secret) -> dict[str, str]:
+    return _metadata(secret).labels or {}
+
+
+def _metadata(secret: V1Secret) -> V1ObjectMeta:
+    if secret.metadata is None:
+        raise errors.Unavailable("Kubernetes answered with a Secret that has no metadata; asking again")
+    return secret.metadata
