@@ -12,20 +12,33 @@ from __future__ import annotations
 import argparse
 import os
 import re
-import shlex
 import textwrap
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import Field, dataclass, field, fields
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import Field, dataclass, fields
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple, TypeVar
+from typing import Any, ClassVar
+
+from csi_solidfire.flags import (
+    COMMAND,
+    DIRECTORY,
+    ENDPOINT,
+    HOSTNAME,
+    METRICS,
+    NAME,
+    NAMESPACE,
+    OPTIONAL_DIRECTORY,
+    SUN_PATH,
+    Address,
+    Flag,
+    flag,
+    one_of,
+    seconds,
+    switch,
+    whole,
+)
 
 PROGRAM = "csi-solidfire"
 
-T = TypeVar("T", int, float)
-
-_SUN_PATH = 107  # bytes a Unix socket's path can have on Linux
-_LABEL = "[a-z0-9]([a-z0-9-]*[a-z0-9])?"
-_DNS_NAME = rf"{_LABEL}(\.{_LABEL})*"
 _MISSING = "\0"  # stands for the value of a flag given without one; no argument can hold it
 
 
@@ -41,116 +54,6 @@ class ConfigError(Exception):
         self.problems = tuple(problems)
 
 
-class Address(NamedTuple):
-    """A TCP address to listen on; an empty host is every interface."""
-
-    host: str
-    port: int
-
-
-@dataclass(frozen=True)
-class Flag:
-    """How a setting is written.
-
-    Attributes:
-        parse: Makes the value of the text; raises ValueError if the text is not allowed.
-        allowed: What is, for the help and the complaint.
-        help: What it does.
-        default: Text as an operator would write it; None if the flag must be given.
-        switch: Whether it is given without a value.
-    """
-
-    parse: Callable[[str], object]
-    allowed: str
-    help: str
-    default: str | None = None
-    switch: bool = False
-
-
-def _flag(kind: tuple[Callable[[str], object], str], text: str, default: str | None = None) -> Any:
-    return field(metadata={"flag": Flag(*kind, text, default)})
-
-
-def _switch(text: str) -> Any:
-    return field(
-        metadata={"flag": Flag({"true": True, "false": False}.__getitem__, "true or false", text, "false", switch=True)}
-    )
-
-
-def _endpoint(text: str) -> str:
-    scheme, _, rest = text.partition("://")
-    if scheme == "tcp":
-        host, port = _address(rest)
-        if host and port:
-            return text
-    elif scheme == "unix" and rest.startswith("/") and len(os.fsencode(rest)) <= _SUN_PATH and not rest.endswith("/"):
-        return text
-    raise ValueError(text)
-
-
-def _address(text: str) -> Address:
-    match = re.fullmatch(r"(?P<host>\[[0-9a-fA-F:.]+\]|[A-Za-z0-9.-]*):(?P<port>[0-9]{1,5})", text, re.ASCII)
-    if match is None or int(match["port"]) > 0xFFFF:
-        raise ValueError(text)
-    return Address(match["host"].strip("[]"), int(match["port"]))
-
-
-def _optional_address(text: str) -> Address | None:
-    return None if text in {"", "off"} else _address(text)
-
-
-def _name(pattern: str) -> Callable[[str], str]:
-    def parse(text: str) -> str:
-        if len(text) > 63 or not re.fullmatch(pattern, text, re.ASCII):
-            raise ValueError(text)
-        return text
-
-    return parse
-
-
-def _path(text: str) -> Path:
-    if not text.startswith("/"):
-        raise ValueError(text)
-    return Path(text)
-
-
-def _optional_path(text: str) -> Path | None:
-    return None if text == "" else _path(text)
-
-
-def _whole(low: int, high: int) -> tuple[Callable[[str], int], str]:
-    return _between(int, "[0-9]{1,9}", low, high), f"a whole number from {low} to {high}"
-
-
-def _seconds(low: int, high: int) -> tuple[Callable[[str], float], str]:
-    return _between(float, r"[0-9]{1,9}(\.[0-9]{1,9})?", low, high), f"seconds from {low} to {high}"
-
-
-def _between(kind: type[T], pattern: str, low: int, high: int) -> Callable[[str], T]:
-    def parse(text: str) -> T:
-        if not re.fullmatch(pattern, text, re.ASCII) or not low <= kind(text) <= high:
-            raise ValueError(text)
-        return kind(text)
-
-    return parse
-
-
-def _one_of(*values: str) -> tuple[Callable[[str], str], str]:
-    return {value: value for value in values}.__getitem__, ", ".join(values[:-1]) + f" or {values[-1]}"
-
-
-_ENDPOINT = (_endpoint, f"unix:///absolute/path (up to {_SUN_PATH} bytes) or tcp://host:port")
-# csi-sanity wants a letter at both ends; the topology key begins with the name, which makes it lower case.
-_NAME = (_name(rf"(?=[a-z].*[a-z]$){_DNS_NAME}"), "a lowercase domain name, 2 to 63 long, a letter at both ends")
-# It is a topology value, too, and those are label values in Kubernetes: 63 characters.
-_HOSTNAME = (_name(_DNS_NAME), "a node's name as Kubernetes spells it: lowercase, up to 63 characters")
-_NAMESPACE = (_name(_LABEL), "a namespace's name: lowercase letters, digits and -, up to 63")
-_METRICS = (_optional_address, "[host]:port, or off")
-_DIRECTORY = (_path, "an absolute path")
-_OPTIONAL_DIRECTORY = (_optional_path, "an absolute path, or empty")
-_COMMAND = (lambda text: tuple(shlex.split(text)), "words as a shell would split them")
-
-
 @dataclass(frozen=True, kw_only=True)
 class Common:
     """Settings of every mode that serves."""
@@ -159,32 +62,36 @@ class Common:
     MODE: ClassVar[str]
     SUMMARY: ClassVar[str]
 
-    endpoint: str = _flag(
-        _ENDPOINT, "Where to answer CSI calls. TCP has no authentication: for development only.", "unix:///csi/csi.sock"
+    endpoint: str = flag(
+        ENDPOINT, "Where to answer CSI calls. TCP has no authentication: for development only.", "unix:///csi/csi.sock"
     )
-    driver_name: str = _flag(
-        _NAME, "The driver's name, a StorageClass's provisioner and the CSIDriver object's name.", "csi-solidfire.io"
+    driver_name: str = flag(
+        NAME, "The driver's name, a StorageClass's provisioner and the CSIDriver object's name.", "csi-solidfire.io"
     )
-    hostname: str = _flag(
-        _HOSTNAME,
+    hostname: str = flag(
+        HOSTNAME,
         "The Kubernetes node this process runs on (spec.nodeName in the downward API). The node service reports it; "
         "the controller begins account names with it when a volume comes without topology.",
     )
-    metrics_address: Address | None = _flag(
-        _METRICS, "Where to serve /metrics, /healthz and /livez over HTTP.", ":9808"
+    metrics_address: Address | None = flag(
+        METRICS, "Where to serve /metrics, /healthz, /readyz and /livez over HTTP.", ":9808"
     )
-    log_level: str = _flag(
-        _one_of("debug", "info", "warning", "error"),
+    log_level: str = flag(
+        one_of("debug", "info", "warning", "error"),
         "The least important lines to log. debug shows each request, without its secrets.",
         "info",
     )
-    log_format: str = _flag(_one_of("text", "json"), "text for people, json for collectors.", "text")
-    threads: int = _flag(_whole(1, 1024), "CSI calls served at the same time; further ones wait.", "32")
-    shutdown_grace: float = _flag(
-        _seconds(0, 3600),
+    log_format: str = flag(one_of("text", "json"), "text for people, json for collectors.", "text")
+    threads: int = flag(whole(1, 1024), "CSI calls served at the same time; further ones wait.", "32")
+    shutdown_grace: float = flag(
+        seconds(0, 3600),
         "How long calls in flight may go on after SIGTERM. Keep it below the pod's terminationGracePeriodSeconds.",
         "30",
     )
+
+    def contradictions(self) -> list[str]:
+        """Return what is wrong with settings that are allowed each by itself."""
+        return []
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -195,26 +102,26 @@ class Controller(Common):
     MODE = "controller"
     SUMMARY = "Manage volumes on the array: once in a Kubernetes cluster, beside the sidecars."
 
-    clusters_dir: Path | None = _flag(
-        _OPTIONAL_DIRECTORY,
+    clusters_dir: Path | None = flag(
+        OPTIONAL_DIRECTORY,
         "Directory with a sub-directory for each SolidFire cluster, each a mounted Secret with the files endpoint, "
         "username, password and, if needed, caCert and svip. Empty: credentials come with each request.",
         "",
     )
-    default_namespace: str = _flag(
-        _NAMESPACE, "Namespace in the account names of volumes that come without a PersistentVolumeClaim.", "default"
+    default_namespace: str = flag(
+        NAMESPACE, "Namespace in the account names of volumes that come without a PersistentVolumeClaim.", "default"
     )
-    chap_in_publish_context: bool = _switch(
+    chap_in_publish_context: bool = switch(
         "Hand CHAP passwords to the nodes in the publish context, which Kubernetes keeps in clear text in "
         "VolumeAttachment objects: whoever may read those can read every attached volume's password. For testing "
         "and for orchestrators without Secrets."
     )
-    insecure_skip_tls_verify: bool = _switch(
+    insecure_skip_tls_verify: bool = switch(
         "Do not check the array's certificate: anybody on the way can then read the admin password. Put the array's CA "
         "into caCert instead."
     )
-    array_calls: int = _flag(_whole(1, 1000), "Requests to one cluster at the same time; further ones wait.", "32")
-    sweep_interval: float = _flag(_seconds(1, 86400), "Pause between two searches for empty accounts to remove.", "600")
+    array_calls: int = flag(whole(1, 1000), "Requests to one cluster at the same time; further ones wait.", "32")
+    sweep_interval: float = flag(seconds(1, 86400), "Pause between two searches for empty accounts to remove.", "600")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -225,26 +132,52 @@ class Node(Common):
     MODE = "node"
     SUMMARY = "Log in to volumes, make filesystems and mount them: on every Kubernetes node."
 
-    max_volumes: int = _flag(_whole(1, 65535), "Volumes that the scheduler may put on this node.", "256")
-    kubelet_dir: Path = _flag(_DIRECTORY, "kubelet's --root-dir; nothing is mounted outside of it.", "/var/lib/kubelet")
-    host_command_prefix: tuple[str, ...] = _flag(
-        _COMMAND,
+    max_volumes: int = flag(whole(1, 65535), "Volumes that the scheduler may put on this node.", "256")
+    kubelet_dir: Path = flag(DIRECTORY, "kubelet's --root-dir; nothing is mounted outside of it.", "/var/lib/kubelet")
+    registration_dir: Path | None = flag(
+        OPTIONAL_DIRECTORY,
+        "Where to register with kubelet: its plugins_registry directory. The endpoint's socket must then be in the "
+        "kubelet directory, which kubelet and the driver must see at the same path. Empty: does not register.",
+        "",
+    )
+    host_command_prefix: tuple[str, ...] = flag(
+        COMMAND,
         "Words put before iscsiadm and multipath to run the host's own, for example "
         "'nsenter --target 1 --mount --net --'. Empty when the driver runs directly on the host.",
         "",
     )
-    host_root: Path = _flag(_DIRECTORY, "Where the host's root directory is seen from here.", "/")
-    iscsi_db: Path | None = _flag(
-        _OPTIONAL_DIRECTORY,
+    host_root: Path = flag(DIRECTORY, "Where the host's root directory is seen from here.", "/")
+    iscsi_db: Path | None = flag(
+        OPTIONAL_DIRECTORY,
         "open-iscsi's database on the host. Empty: the one that exists of /etc/iscsi and /var/lib/iscsi.",
         "",
     )
-    initiator_name_file: Path = _flag(
-        _DIRECTORY, "File on the host with the iSCSI initiator's name.", "/etc/iscsi/initiatorname.iscsi"
+    initiator_name_file: Path = flag(
+        DIRECTORY, "File on the host with the iSCSI initiator's name.", "/etc/iscsi/initiatorname.iscsi"
     )
-    replacement_timeout: int = _flag(
-        _whole(1, 86400), "Seconds a lost iSCSI session has to come back before the filesystem sees errors.", "120"
+    replacement_timeout: int = flag(
+        whole(1, 86400), "Seconds a lost iSCSI session has to come back before the filesystem sees errors.", "120"
     )
+
+    def contradictions(self) -> list[str]:
+        found = super().contradictions()
+        if self.registration_dir is None:
+            return found
+        scheme, _, socket = self.endpoint.partition("://")
+        # kubelet is told the socket's path and calls it there: one that only the container knows leads nowhere.
+        if scheme != "unix" or not Path(socket).is_relative_to(self.kubelet_dir):
+            wanted = f"unix://{self.kubelet_dir}/..."
+            found.append(f"--registration-dir needs an --endpoint of {wanted}, but that is {self.endpoint}")
+        if len(os.fsencode(self.registration_socket(self.registration_dir))) > SUN_PATH:
+            found.append(f"--registration-dir with --driver-name is too long for a socket's path: {SUN_PATH} bytes")
+        return found
+
+    def registration_socket(self, directory: Path) -> Path:
+        """Return the socket in kubelet's directory, under the name that the node-driver-registrar would use.
+
+        So two drivers of one name meet there, however each of them registers.
+        """
+        return directory / f"{self.driver_name}-reg.sock"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -305,7 +238,10 @@ def load(argv: Sequence[str], env: Mapping[str, str] = os.environ) -> Settings |
             problems.append(str(problem))
     if problems:
         raise ConfigError(problems)
-    return kind(**values)
+    settings = kind(**values)
+    if contradictions := settings.contradictions():
+        raise ConfigError(contradictions)
+    return settings
 
 
 def flag_name(item: Field[Any]) -> str:
@@ -320,17 +256,17 @@ def twin(item: Field[Any]) -> str:
 
 
 def _value(item: Field[Any], given: str | None, env: Mapping[str, str]) -> object:
-    flag: Flag = item.metadata["flag"]
-    text = env.get(twin(item), flag.default) if given is None else given
+    written: Flag = item.metadata["flag"]
+    text = env.get(twin(item), written.default) if given is None else given
     name = f"{flag_name(item)} (environment: {twin(item)})"
     if text is None:
-        raise ValueError(f"{name} is required: {flag.allowed}")
+        raise ValueError(f"{name} is required: {written.allowed}")
     if text == _MISSING:
-        raise ValueError(f"{name} needs a value: {flag.allowed}")
+        raise ValueError(f"{name} needs a value: {written.allowed}")
     try:
-        return flag.parse(text)
+        return written.parse(text)
     except (ValueError, KeyError):
-        raise ValueError(f"{name} is {_quote(text)}, must be {flag.allowed}") from None
+        raise ValueError(f"{name} is {_quote(text)}, must be {written.allowed}") from None
 
 
 def _quote(text: str) -> str:
@@ -376,15 +312,15 @@ def _parser(kind: type[Settings]) -> argparse.ArgumentParser:
 
 
 def _add(group: argparse._ArgumentGroup, item: Field[Any]) -> None:
-    flag: Flag = item.metadata["flag"]
-    default = "required" if flag.default is None else f"default: {flag.default or 'empty'}"
-    text = f"{flag.help} [{flag.allowed}; {default}; environment: {twin(item)}]".replace("%", "%%")
+    written: Flag = item.metadata["flag"]
+    default = "required" if written.default is None else f"default: {written.default or 'empty'}"
+    text = f"{written.help} [{written.allowed}; {default}; environment: {twin(item)}]".replace("%", "%%")
     group.add_argument(
         flag_name(item),
         dest=item.name,
         nargs="?",
-        const="true" if flag.switch else _MISSING,
-        metavar="true|false" if flag.switch else item.name.rpartition("_")[2].upper(),
+        const="true" if written.switch else _MISSING,
+        metavar="true|false" if written.switch else item.name.rpartition("_")[2].upper(),
         help=text,
     )
 

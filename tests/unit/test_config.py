@@ -33,6 +33,7 @@ SAMPLES: dict[str, tuple[str, Any]] = {
     "sweep_interval": ("60", 60.0),
     "max_volumes": ("100", 100),
     "kubelet_dir": ("/data/kubelet", Path("/data/kubelet")),
+    "registration_dir": ("/registration", Path("/registration")),
     "host_command_prefix": (
         "nsenter --target 1 --mount --net --",
         ("nsenter", "--target", "1", "--mount", "--net", "--"),
@@ -43,6 +44,12 @@ SAMPLES: dict[str, tuple[str, Any]] = {
     "replacement_timeout": ("30", 30),
 }
 EVERY_SETTING = [(mode, item.name) for mode, kind in MODES.items() for item in fields(kind)]
+
+
+def needed_with(name: str) -> list[str]:
+    """The flags without which one is not accepted."""
+    needed = {"hostname": [], "registration_dir": [*REQUIRED, "--endpoint=unix:///var/lib/kubelet/csi.sock"]}
+    return needed.get(name, REQUIRED)
 
 
 def flag(name: str) -> str:
@@ -68,7 +75,7 @@ def help_text(mode: str) -> str:
 @pytest.mark.parametrize(("mode", "name"), EVERY_SETTING)
 def test_every_flag_has_a_twin_in_the_environment(mode: str, name: str) -> None:
     text, value = SAMPLES[name]
-    required = [] if name == "hostname" else REQUIRED
+    required = needed_with(name)
     from_flag = config.load([mode, *required, f"{flag(name)}={text}"], {})
     from_twin = config.load([mode, *required], {twin(name): text})
     assert from_flag == from_twin
@@ -80,7 +87,7 @@ def test_every_flag_has_a_twin_in_the_environment(mode: str, name: str) -> None:
 @pytest.mark.parametrize(("mode", "name"), EVERY_SETTING)
 def test_a_flag_wins_over_its_twin(mode: str, name: str) -> None:
     text, value = SAMPLES[name]
-    settings = config.load([mode, *REQUIRED, f"{flag(name)}={text}"], {twin(name): "not allowed: \n"})
+    settings = config.load([mode, *needed_with(name), f"{flag(name)}={text}"], {twin(name): "not allowed: \n"})
     assert getattr(settings, name) == value
 
 
@@ -185,6 +192,20 @@ def test_all_is_the_union_of_both() -> None:
 )
 def test_what_is_not_allowed_is_refused(name: str, text: str) -> None:
     assert flag(name) in problems(["all", *REQUIRED, f"{flag(name)}={text}"])[0]
+
+
+@pytest.mark.parametrize(
+    ("given", "complaint"),
+    [
+        ([], "needs an --endpoint of unix:///var/lib/kubelet/..., but that is unix:///csi/csi.sock"),
+        (["--endpoint=tcp://127.0.0.1:10000"], "needs an --endpoint of unix:///var/lib/kubelet/..., but that is tcp"),
+        (["--kubelet-dir=/data", "--endpoint=unix:///database/s"], "needs an --endpoint of unix:///data/..., but"),
+        (["--kubelet-dir=/csi", f"--driver-name={'long' * 15}", f"--registration-dir=/{'x' * 40}"], "too long"),
+    ],
+)
+def test_a_registration_that_kubelet_could_not_use_is_refused(given: list[str], complaint: str) -> None:
+    (said,) = problems(["node", *REQUIRED, "--registration-dir=/registration", *given])
+    assert complaint in said
 
 
 @pytest.mark.parametrize("text", ["", "off"])
