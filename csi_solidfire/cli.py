@@ -84,8 +84,8 @@ def _serve(settings: config.Settings) -> int:
 
 def _run(settings: config.Settings, stack: ExitStack, stop: SimpleQueue[int]) -> bool:
     """Serve until asked to stop; return whether all calls ended in time."""
-    from csi_solidfire import logs, metrics
-    from csi_solidfire.rpc.identity import CAPABILITIES, Client, Identity
+    from csi_solidfire import logs
+    from csi_solidfire.rpc.identity import CAPABILITIES, Identity
     from csi_solidfire.rpc.server import Server
 
     log = logs.get(__name__)
@@ -95,20 +95,26 @@ def _run(settings: config.Settings, stack: ExitStack, stop: SimpleQueue[int]) ->
     services = [identity, *(servicer for part in parts for servicer in part.servicers)]
     server = Server(settings.endpoint, services, settings.threads, settings.shutdown_grace)
     server.start()
-    metrics.build_info(settings.MODE)
-    if settings.metrics_address is not None:
-        client = Client(server.address, _PROBE_TIMEOUT)
-        stack.callback(client.close)
-        try:
-            web = metrics.serve(*settings.metrics_address, client)
-        except OSError:
-            server.stop(0)
-            raise
-        stack.callback(web.stop)
-        log.info("serving metrics", host=settings.metrics_address.host, port=web.port)
+    try:
+        withdraw = _announce(settings, stack, server.address)
+    except OSError:
+        server.stop(0)
+        raise
     number = stop.get()
     log.info("stopping", signal=signal.Signals(number).name, grace=settings.shutdown_grace)
+    withdraw()
     return server.stop()
+
+
+def _announce(settings: config.Settings, stack: ExitStack, address: str) -> Callable[[], None]:
+    """Show a driver that serves to Prometheus and to kubelet; return what makes kubelet forget it."""
+    from csi_solidfire import logs, metrics
+    from csi_solidfire.rpc.identity import Client
+    from csi_solidfire.rpc.registration import Offer, Registration
+
+    offer = Offer(None)
+    if isinstance(settings, config.Node) and settings.registration_dir is not None:
+        offer = Registration()
 
 
 def _stop_signals() -> SimpleQueue[int]:
@@ -146,12 +152,19 @@ def _controller(settings: config.Controller, stack: ExitStack) -> _Part:
         log.warning("--insecure-skip-tls-verify: whoever is between here and the array can read the admin password")
     if settings.chap_in_publish_context:
         log.warning("--chap-in-publish-context: CHAP passwords go into VolumeAttachment objects in clear text")
+    chap_secrets = None
+    if settings.chap_secrets_namespace:
+        from csi_solidfire.kube.client import connect
+        from csi_solidfire.kube.secrets import ChapSecrets
+
+        chap_secrets = ChapSecrets(connect(settings.kubeconfig), settings.chap_secrets_namespace, settings.driver_name)
     storage = Storage(
         clusters_dir=settings.clusters_dir,
         hostname=settings.hostname,
         default_namespace=settings.default_namespace,
         driver_name=settings.driver_name,
         chap_in_publish_context=settings.chap_in_publish_context,
+        chap_secrets=chap_secrets,
         verify_tls=not settings.insecure_skip_tls_verify,
         array_calls=settings.array_calls,
         sweep_interval=settings.sweep_interval,

@@ -27,6 +27,7 @@ from csi_solidfire.flags import (
     NAME,
     NAMESPACE,
     OPTIONAL_DIRECTORY,
+    OPTIONAL_NAMESPACE,
     SUN_PATH,
     Address,
     Flag,
@@ -111,6 +112,17 @@ class Controller(Common):
     default_namespace: str = flag(
         NAMESPACE, "Namespace in the account names of volumes that come without a PersistentVolumeClaim.", "default"
     )
+    chap_secrets_namespace: str = flag(
+        OPTIONAL_NAMESPACE,
+        "Namespace for the Secrets with the volumes' CHAP credentials: one for each volume, named after its "
+        "PersistentVolume, for the StorageClass to name as node-stage secret. Empty: writes none.",
+        "",
+    )
+    kubeconfig: Path | None = flag(
+        OPTIONAL_DIRECTORY,
+        "File that says how to reach Kubernetes' API for those Secrets. Empty: as the pod's ServiceAccount.",
+        "",
+    )
     chap_in_publish_context: bool = switch(
         "Hand CHAP passwords to the nodes in the publish context, which Kubernetes keeps in clear text in "
         "VolumeAttachment objects: whoever may read those can read every attached volume's password. For testing "
@@ -168,7 +180,8 @@ class Node(Common):
         if scheme != "unix" or not Path(socket).is_relative_to(self.kubelet_dir):
             wanted = f"unix://{self.kubelet_dir}/..."
             found.append(f"--registration-dir needs an --endpoint of {wanted}, but that is {self.endpoint}")
-        if len(os.fsencode(self.registration_socket(self.registration_dir))) > SUN_PATH:
+        # Less one: the socket is made under a hidden name first.
+        if len(os.fsencode(self.registration_socket(self.registration_dir))) > SUN_PATH - 1:
             found.append(f"--registration-dir with --driver-name is too long for a socket's path: {SUN_PATH} bytes")
         return found
 

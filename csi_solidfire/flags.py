@@ -123,5 +123,6 @@ HOSTNAME = (_name(_DNS_NAME), "a node's name as Kubernetes spells it: lowercase,
 NAMESPACE = (_name(_LABEL), "a namespace's name: lowercase letters, digits and -, up to 63")
 METRICS = (_optional_address, "[host]:port, or off")
 DIRECTORY = (_path, "an absolute path")
+OPTIONAL_NAMESPACE = (lambda text: _name(_LABEL)(text) if text else "", f"{NAMESPACE[1]}, or empty")
 OPTIONAL_DIRECTORY = (_optional_path, "an absolute path, or empty")
 COMMAND = (lambda text: tuple(shlex.split(text)), "words as a shell would split them")

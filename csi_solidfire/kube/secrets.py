@@ -91,7 +91,7 @@ class ChapSecrets:
             errors.Unavailable: It is somebody else's.
         """
         try:
-            there = call("get", self._called(name), self._api.read_namespaced_secret, name, self._namespace)
+            there: V1Secret = call("get", self._called(name), self._api.read_namespaced_secret, name, self._namespace)
         except Missing:
             return None
         if _labels(there).get(MANAGED_BY) != self._driver_name:

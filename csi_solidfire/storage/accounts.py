@@ -85,9 +85,10 @@ class Accounts:
         foreign: list[str] = []
         for username in names.account_names(owner.hostname, owner.namespace):
             account = self._get_or_add(username, owner)
-            if AccountMark.of(account) != owner:
+            mark = AccountMark.of(account)
+            if mark is None or mark.in_service != owner:
                 foreign.append(username)
-            elif account.account_id not in avoid:
+            elif account.account_id not in avoid and not mark.retired:
                 if not avoid:
                     with self._lock:
                         self._ids[owner] = account.account_id
@@ -97,8 +98,8 @@ class Accounts:
             if len(foreign) == _NAMES_TRIED:
                 break
         raise errors.Refused(
-            f"accounts {' and '.join(foreign)} exist and are not this driver's for node {owner.hostname} and"
-            f" namespace {owner.namespace}; rename or remove one of them"
+            f"accounts {' and '.join(foreign)} exist and are not this driver's for {owner};"
+            " rename or remove one of them"
         )
 
     def _renew(self, account: Account, owner: AccountMark) -> Account | None:
@@ -129,8 +130,8 @@ class Accounts:
         return account
 
 
-def chap_of(account: Account) -> Chap:
-    """Return the credentials a node logs in with.
+def chap_of(account: Account, *, mutual: bool) -> Chap:
+    """Return the credentials a node logs in with, those by which it knows the array among them if `mutual`.
 
     Raises:
         errors.Refused: The account cannot log anybody in at present.
@@ -139,10 +140,10 @@ def chap_of(account: Account) -> Chap:
         raise errors.Refused(
             f"account {account.username} is {account.status} on the array: unlock it to publish its volumes"
         )
-    chap = Chap(account.username, account.initiator_secret, account.target_secret or None)
-    if not chap.password or chap.password == chap.password_in:
+    password, password_in = account.initiator_secret, account.target_secret
+    if not password or (mutual and password_in in ("", password)):
         raise errors.Refused(f"account {account.username} has no usable CHAP secrets on the array")
-    return chap
+    return Chap(account.username, password, password_in if mutual else None)
 
 
 def _new_secret() -> str:

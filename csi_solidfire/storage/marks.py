@@ -33,6 +33,7 @@ class VolumeMark:
         claim: Name of the PersistentVolumeClaim, for people who look at the array; may be missing.
         recycle: Deleting leaves it in the array's recycle bin.
         fencing: Publishing moves it to an account of the node, unpublishing locks it.
+        mutual_chap: Nodes are given what proves the array to them, too.
         nodes: Where it is published, and how.
         last: Hostname of the node it was last published to alone.
         given: Ids of the accounts whose credentials opened it so far, the latest last.
@@ -43,6 +44,7 @@ class VolumeMark:
     claim: str = ""
     recycle: bool = False
     fencing: bool = True
+    mutual_chap: bool = True
     nodes: Mapping[NodeId, Attachment] = field(default_factory=dict)
     last: str = ""
     given: tuple[int, ...] = ()
@@ -65,12 +67,18 @@ class VolumeMark:
                 claim=_text(mark.get("claim", "")),
                 recycle=_flag(mark.get("recycle", False)),
                 fencing=_flag(mark.get("fencing", True)),
+                mutual_chap=_flag(mark.get("mutual", True)),
                 nodes=nodes,
                 last=_text(mark.get("last", "")),
                 given=tuple(_number(account_id) for account_id in mark.get("given", [])),
             )
         except (AttributeError, KeyError, TypeError, ValueError, errors.NotFound) as error:
             raise Malformed(f"volume {volume.volume_id}: its attribute {KEY!r} cannot be understood") from error
+
+    @property
+    def full_claim(self) -> str:
+        """`<namespace>/<name>` of the PersistentVolumeClaim; empty if it is not known."""
+        return f"{self.namespace}/{self.claim}" if self.claim else ""
 
     def with_nodes(self, nodes: Mapping[NodeId, Attachment]) -> VolumeMark:
         return replace(self, nodes=nodes)
@@ -110,27 +118,46 @@ class VolumeMark:
             mark
             | {key: value for key, value in optional.items() if value}
             | ({} if self.fencing else {"fencing": False})
+            | ({} if self.mutual_chap else {"mutual": False})
         )
 
 
 @dataclass(frozen=True)
 class AccountMark:
-    """The driver's mark on an account: the pair it is for, whatever its name."""
+    """The driver's mark on an account: whom it is for, whatever its name.
+
+    Attributes:
+        hostname: The one node that logs in with it; empty if nodes share it.
+        namespace: The namespace of all its volumes.
+        retired: It gets no further volumes, and goes when the last one has left it.
+    """
 
     hostname: str
     namespace: str
+    retired: bool = False
 
     @classmethod
     def of(cls, account: Account) -> AccountMark | None:
         """Read an account's mark; None if it has none, or none that can be understood."""
         mark = account.attributes.get(KEY)
         try:
-            return cls(_text(mark["node"]), _text(mark["namespace"])) if mark else None
+            if not mark:
+                return None
+            return cls(_text(mark["node"]), _text(mark["namespace"]), _flag(mark.get("retired", False)))
         except (KeyError, TypeError):
             return None
 
     def attributes(self) -> dict[str, Any]:
-        return {KEY: {"node": self.hostname, "namespace": self.namespace}}
+        mark: dict[str, Any] = {"node": self.hostname, "namespace": self.namespace}
+        return {KEY: mark | ({"retired": True} if self.retired else {})}
+
+    @property
+    def in_service(self) -> AccountMark:
+        """Whom it is for, retired or not."""
+        return replace(self, retired=False)
+
+    def __str__(self) -> str:
+        return f"node {self.hostname or '(shared)'} and namespace {self.namespace}"
 
 
 def _text(value: object) -> str:

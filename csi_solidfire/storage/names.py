@@ -13,6 +13,7 @@ from collections.abc import Iterator
 
 _LONGEST = 64
 _HASH_DIGITS = 12
+_SHARED = "shared"
 _FITS = re.compile(r"[A-Za-z0-9-]{1,64}", re.ASCII)
 _UNFIT = re.compile(r"[^A-Za-z0-9-]+", re.ASCII)
 
@@ -28,9 +29,9 @@ def account_names(hostname: str, namespace: str) -> Iterator[str]:
     """Yield names for the pair's account, best first, without end.
 
     `a-b` and `c` spell the same first name as `a` and `b-c`; the further ones hold a hash of the pair,
-    with a separator that neither part can contain.
+    with a separator that neither part can contain. No hostname stands for the namespace's shared account.
     """
-    plain = f"{hostname}-{namespace}"
+    plain = f"{hostname or _SHARED}-{namespace}"
     if len(plain) <= _LONGEST:
         yield plain
     yield _hashed(plain, f"{hostname}/{namespace}")

@@ -18,6 +18,7 @@ _MAX_IOPS = 200_000  # GetLimits: volumeMaxIOPSMax, volumeBurstIOPSMax
 _KNOWN = (
     "accountNamespace",
     "burstIOPS",
+    "chap",
     "cluster",
     "deletePolicy",
     "enable512e",
@@ -37,6 +38,7 @@ class Parameters:
         qos_policy: Name or number of a QoS policy; empty for none.
         namespace: The claim's namespace, else the class's `accountNamespace`; empty if neither is known.
         claim: Name of the PersistentVolumeClaim, if Kubernetes tells it.
+        mutual_chap: Nodes ask the array for proof of who it is, too.
         cluster: Which of the configured clusters; empty for the only one.
     """
 
@@ -45,6 +47,7 @@ class Parameters:
     enable_512e: bool = True
     recycle: bool = False
     fencing: bool = True
+    mutual_chap: bool = True
     namespace: str = ""
     claim: str = ""
     cluster: str = ""
@@ -63,6 +66,7 @@ class Parameters:
             enable_512e=reader.flag("enable512e", default=True),
             recycle=reader.choice("deletePolicy", ("purge", "recycle")) == "recycle",
             fencing=reader.flag("fencing", default=True),
+            mutual_chap=reader.choice("chap", ("mutual", "one-way")) == "mutual",
             namespace=reader.namespace(f"{_KUBERNETES}pvc/namespace") or reader.namespace("accountNamespace"),
             claim=parameters.get(f"{_KUBERNETES}pvc/name", ""),
             cluster=parameters.get("cluster", ""),

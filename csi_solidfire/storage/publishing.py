@@ -34,9 +34,13 @@ class Published:
     """A volume as a node may now log in to it.
 
     Attributes:
+        name: CSI's name of the volume.
+        claim: `<namespace>/<name>` of its PersistentVolumeClaim; empty if that is not known.
         left_account_id: The account it was moved out of, which may be empty now.
     """
 
+    name: str
+    claim: str
     chap: Chap
     context: PublishContext
     left_account_id: int | None
@@ -60,7 +64,8 @@ def publish(cluster: Cluster, handle: VolumeHandle, node: NodeId, attachment: At
         # It was empty and removed since it was looked up; this makes it anew.
         account, after = _hand_over(cluster, volume, mark, node, attachment)
     context = PublishContext(portal, after.iqn, after.total_size)
-    return Published(chap_of(account), context, volume.account_id if volume.account_id != account.account_id else None)
+    left = volume.account_id if volume.account_id != account.account_id else None
+    return Published(mark.name, mark.full_claim, chap_of(account, mutual=mark.mutual_chap), context, left)
 
 
 def _hand_over(
@@ -72,7 +77,7 @@ def _hand_over(
         raise errors.Exhausted(
             f"account {account.username} owns {len(account.volumes)} volumes, the most an account may"
         )
-    chap_of(account)  # Refuses now what could not log in afterwards.
+    chap_of(account, mutual=mark.mutual_chap)  # Refuses now what could not log in afterwards.
     wanted = mark.with_nodes({**mark.nodes, node: attachment})
     if mark.fencing and attachment.mode.is_single_node:
         wanted = wanted.given_to(node.hostname, account.account_id)
@@ -81,7 +86,8 @@ def _hand_over(
         return account, volume
     # The account goes with it even if it is the same: another controller may be moving the volume just now, and who
     # is written down as having it must be who can log in. Nodes that share it keep their sessions undisturbed.
-    owner = account.account_id if attachment.mode.is_single_node else None
+    stays_shared = volume.account_id == account.account_id and not attachment.mode.is_single_node
+    owner = None if stays_shared else account.account_id
     after = _modify(cluster, volume, owner, access, wanted)
     if after.account_id != account.account_id:
         raise errors.Unavailable(
@@ -100,19 +106,31 @@ def _check_free(handle: VolumeHandle, mark: VolumeMark, node: NodeId, attachment
 
 
 def _account(cluster: Cluster, volume: Volume, mark: VolumeMark, node: NodeId, attachment: Attachment) -> Account:
-    """Return the account the volume shall be in: the node's, or the one it is in where nodes share it."""
-    owner = AccountMark(node.hostname, mark.namespace)
+    """Return the account the volume shall be in: the node's own, or the namespace's where nodes share it.
+
+    A volume that is in use stays where it is: to move it would end the sessions to it.
+    """
     fenced = mark.fencing and attachment.mode.is_single_node
+    owner = AccountMark(node.hostname if fenced else "", mark.namespace)
     if not fenced or mark.last == node.hostname:
         try:
             account = cluster.client.get_account_by_id(volume.account_id)
         except UnknownAccount:
             cluster.accounts.forget_id(volume.account_id)
             raise
-        # Nobody else had it since: what the node has not written yet is not out of date.
-        if not fenced or (AccountMark.of(account) == owner and mark.given[-1:] == (account.account_id,)):
+        if _may_stay(mark, node, owner, account):
             return account
-    return cluster.accounts.ensure(owner, avoid=mark.given)
+    return cluster.accounts.ensure(owner, avoid=mark.given if fenced else ())
+
+
+def _may_stay(mark: VolumeMark, node: NodeId, owner: AccountMark, account: Account) -> bool:
+    """Tell whether the account the volume is in will do for this node."""
+    theirs = AccountMark.of(account)
+    if not owner.hostname:
+        return bool(mark.nodes) or theirs == owner
+    if theirs is None or theirs.in_service != owner or mark.given[-1:] != (account.account_id,):
+        return False  # Not this node's, or another node had the volume since: what this one holds is out of date.
+    return node in mark.nodes or not theirs.retired
 
 
 def _access(nodes: Mapping[NodeId, Attachment]) -> str:

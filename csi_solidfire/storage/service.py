@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Protocol
 
 from csi_solidfire import deadline, errors
 from csi_solidfire.element.types import Volume
@@ -12,10 +13,12 @@ from csi_solidfire.handles import Chap, NodeId, PublishContext, VolumeHandle
 from csi_solidfire.inflight import InFlight
 from csi_solidfire.storage import listing, publishing, volumes
 from csi_solidfire.storage.access import Attachment
+from csi_solidfire.storage.accounts import chap_of
 from csi_solidfire.storage.cluster import Cluster
 from csi_solidfire.storage.clusters import Clusters
 from csi_solidfire.storage.janitor import Janitor
 from csi_solidfire.storage.listing import Listed
+from csi_solidfire.storage.marks import VolumeMark
 from csi_solidfire.storage.parameters import Parameters
 from csi_solidfire.storage.volumes import VolumeSpec
 
@@ -24,6 +27,16 @@ Secrets = Mapping[str, str]
 _READY_SECONDS = 3.0
 # From here on the array refuses new volumes: docs of GetClusterFullThreshold.
 _FULL = ("stage4Critical", "stage5CompletelyConsumed")
+
+
+class ChapSecrets(Protocol):
+    """Where nodes find the CHAP credentials of volumes: `kube.secrets` has what is meant by each."""
+
+    def check_name(self, name: str) -> None: ...
+
+    def ensure(self, name: str, handle: VolumeHandle, claim: str, chap: Chap | Callable[[], Chap]) -> None: ...
+
+    def remove(self, handle: VolumeHandle) -> None: ...
 
 
 class Storage:
@@ -37,6 +50,7 @@ class Storage:
         default_namespace: str,
         driver_name: str,
         chap_in_publish_context: bool,
+        chap_secrets: ChapSecrets | None,
         verify_tls: bool,
         array_calls: int,
         sweep_interval: float,
@@ -45,6 +59,7 @@ class Storage:
         self.default_namespace = default_namespace
         self.driver_name = driver_name
         self._chap_in_context = chap_in_publish_context
+        self._chap_secrets = chap_secrets
         self._clusters = Clusters(clusters_dir, verify_tls=verify_tls, parallel=array_calls)
         self._janitor = Janitor(self._clusters, sweep_interval)
         self._in_flight = InFlight()
@@ -69,10 +84,33 @@ class Storage:
 
     def create(self, spec: VolumeSpec, secrets: Secrets) -> tuple[VolumeHandle, Volume]:
         with self._in_flight.hold(f"volume name {spec.name}"):
+            if self._chap_secrets:
+                self._chap_secrets.check_name(spec.name)
             cluster = self._clusters.choose(secrets, spec.parameters.cluster)
             with self._tidying(cluster):
                 volume = volumes.ensure(cluster, spec)
-            return cluster.handle_of(volume), volume
+            handle = cluster.handle_of(volume)
+            if self._chap_secrets:
+                self._add_secret(self._chap_secrets, cluster, spec.mark, handle, volume)
+            return handle, volume
+
+    @staticmethod
+    def _add_secret(
+        chap_secrets: ChapSecrets, cluster: Cluster, mark: VolumeMark, handle: VolumeHandle, volume: Volume
+    ) -> None:
+        """Give a volume its Secret if it has none; publishing keeps it up to date.
+
+        Raises:
+            errors.Unavailable: That failed. The volume is there, so no reason for it can be final.
+        """
+
+        def chap() -> Chap:
+            return chap_of(cluster.client.get_account_by_id(volume.account_id), mutual=mark.mutual_chap)
+
+        try:
+            chap_secrets.ensure(mark.name, handle, mark.full_claim, chap)
+        except errors.DriverError as error:
+            raise errors.Unavailable(f"volume {handle} is made, its Secret is not: {error}") from error
 
     @contextmanager
     def _tidying(self, cluster: Cluster) -> Iterator[None]:
@@ -92,6 +130,8 @@ class Storage:
             cluster = self._clusters.of_handle(handle, secrets)
             if volume := volumes.delete(cluster, handle):
                 self._janitor.note(cluster, volume.account_id)
+            if self._chap_secrets:
+                self._chap_secrets.remove(handle)
 
     def publish(
         self, handle: VolumeHandle, node: NodeId, attachment: Attachment, secrets: Secrets
@@ -102,6 +142,8 @@ class Storage:
             with self._tidying(cluster):
                 published = publishing.publish(cluster, handle, node, attachment)
             self._janitor.note(cluster, published.left_account_id)
+            if self._chap_secrets:
+                self._chap_secrets.ensure(published.name, handle, published.claim, published.chap)
             return published.context, published.chap if self._chap_in_context else None
 
     def unpublish(self, handle: VolumeHandle, node: NodeId | None, secrets: Secrets) -> None:

@@ -50,7 +50,14 @@ class VolumeSpec:
     @property
     def mark(self) -> VolumeMark:
         asked = self.parameters
-        return VolumeMark(self.name, self.namespace, asked.claim, recycle=asked.recycle, fencing=asked.fencing)
+        return VolumeMark(
+            self.name,
+            self.namespace,
+            asked.claim,
+            recycle=asked.recycle,
+            fencing=asked.fencing,
+            mutual_chap=asked.mutual_chap,
+        )
 
 
 def ensure(cluster: Cluster, spec: VolumeSpec) -> Volume:
@@ -174,6 +181,7 @@ def _check_fits(volume: Volume, spec: VolumeSpec, policy: int | None) -> None:
             ("minIOPS, maxIOPS or burstIOPS", policy is not None or _same_qos(volume.qos, asked.qos)),
             ("deletePolicy", mark is not None and mark.recycle == asked.recycle),
             ("fencing", mark is not None and mark.fencing == asked.fencing),
+            ("chap", mark is not None and mark.mutual_chap == asked.mutual_chap),
             ("namespace", mark is not None and mark.namespace == spec.namespace),
         )
         if not same

@@ -17,7 +17,7 @@ from csi_solidfire import __version__
 from csi_solidfire.rpc.controller import Controller
 from csi_solidfire.rpc.identity import CAPABILITIES, Identity
 from csi_solidfire.rpc.server import Server
-from csi_solidfire.storage.service import Storage
+from csi_solidfire.storage.service import ChapSecrets, Storage
 from lab.array import Array
 from lab.csi import Client
 
@@ -49,7 +49,12 @@ class Driver:
     """A controller and a client of it. A context manager."""
 
     def __init__(
-        self, *arrays: Array, chap: bool = True, configured: bool = True, sweep_interval: float = 600.0
+        self,
+        *arrays: Array,
+        chap: bool = True,
+        configured: bool = True,
+        sweep_interval: float = 600.0,
+        chap_secrets: ChapSecrets | None = None,
     ) -> None:
         """Start one.
 
@@ -57,6 +62,7 @@ class Driver:
             arrays: Configured under the names `c1`, `c2`, ...
             chap: Whether CHAP credentials travel in the publish context.
             configured: Whether there is a clusters directory at all.
+            chap_secrets: Where Secrets are kept; none if there is no Kubernetes.
         """
         self._directory = tempfile.TemporaryDirectory(prefix="csi-")
         root = Path(self._directory.name)
@@ -70,6 +76,7 @@ class Driver:
             default_namespace="default",
             driver_name="csi-solidfire.io",
             chap_in_publish_context=chap,
+            chap_secrets=chap_secrets,
             verify_tls=True,
             array_calls=32,
             sweep_interval=sweep_interval,
