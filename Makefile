@@ -55,7 +55,7 @@ clean: ## Remove what was built in this checkout
 clean-lab: ## Throw the lab's cached image away
 	$(BIN)/python -m lab.vm clean
 
-$(READY): pyproject.toml hatch_build.py proto/csi.proto
+$(READY): pyproject.toml hatch_build.py $(wildcard proto/*.proto)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; say which: make PYTHON=python3.12"; exit 1; }
 	@echo "Installing the driver and its tools into $(VENV) (about half a minute) ..."
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { echo "on Debian: apt-get install python3-venv"; exit 1; }

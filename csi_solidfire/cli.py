@@ -10,10 +10,14 @@ import signal
 import sys
 from collections.abc import Callable
 from contextlib import ExitStack
+from pathlib import Path
 from queue import SimpleQueue
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from csi_solidfire import __version__, config
+
+if TYPE_CHECKING:
+    from csi_solidfire.rpc.registration import Registration
 
 CSI_VERSION = "1.13.0"
 
@@ -33,7 +37,16 @@ def main(argv: list[str] | None = None) -> int:
     if isinstance(settings, config.Version):
         print(_versions())
         return 0
+    if isinstance(settings, config.RotateChap):
+        return _rotate(settings)
     return _serve(settings)
+
+
+def _rotate(settings: config.RotateChap) -> int:
+    from csi_solidfire import logs, rotate
+
+    logs.configure(settings.log_level, settings.log_format, sys.stderr)
+    return rotate.run(settings)
 
 
 def _complain(error: config.ConfigError) -> None:
@@ -107,14 +120,39 @@ def _run(settings: config.Settings, stack: ExitStack, stop: SimpleQueue[int]) ->
 
 
 def _announce(settings: config.Settings, stack: ExitStack, address: str) -> Callable[[], None]:
-    """Show a driver that serves to Prometheus and to kubelet; return what makes kubelet forget it."""
+    """Show a driver that serves to Prometheus and to kubelet; return what takes it from kubelet's sight."""
     from csi_solidfire import logs, metrics
-    from csi_solidfire.rpc.identity import Client
-    from csi_solidfire.rpc.registration import Offer, Registration
 
-    offer = Offer(None)
-    if isinstance(settings, config.Node) and settings.registration_dir is not None:
-        offer = Registration()
+    registration = _registration(settings)
+    metrics.build_info(settings.MODE)
+    if settings.metrics_address is not None:
+        from csi_solidfire.rpc.identity import Client
+
+        client = Client(address, _PROBE_TIMEOUT)
+        stack.callback(client.close)
+        web = metrics.serve(*settings.metrics_address, client, registration.registered if registration else _always)
+        stack.callback(web.stop)
+        logs.get(__name__).info("serving metrics", host=settings.metrics_address.host, port=web.port)
+    if registration is None:
+        return lambda: None
+    registration.start()
+    return registration.stop
+
+
+def _always() -> bool:
+    return True
+
+
+def _registration(settings: config.Settings) -> Registration | None:
+    if not isinstance(settings, config.Node) or settings.registration_dir is None:
+        return None
+    from csi_solidfire.rpc.registration import Registration
+
+    return Registration(
+        settings.registration_socket(settings.registration_dir),
+        settings.driver_name,
+        Path(settings.endpoint.removeprefix("unix://")),
+    )
 
 
 def _stop_signals() -> SimpleQueue[int]:

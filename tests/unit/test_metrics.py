@@ -34,8 +34,8 @@ class Driver:
 
 
 @contextmanager
-def serving(health: metrics.Health | None = None, host: str = "127.0.0.1") -> Iterator[str]:
-    server = metrics.serve(host, 0, health or Driver())
+def serving(health: metrics.Health | None = None, host: str = "127.0.0.1", *, registered: bool = True) -> Iterator[str]:
+    server = metrics.serve(host, 0, health or Driver(), lambda: registered)
     try:
         yield f"http://127.0.0.1:{server.port}"
     finally:
@@ -109,11 +109,18 @@ def test_health_is_readiness_and_life_is_an_answer(driver: Driver, healthz: int,
     with serving(driver) as url:
         assert get(url + "/healthz")[0] == healthz
         assert get(url + "/livez")[0] == livez
+        assert get(url + "/readyz")[0] == healthz
+
+
+def test_a_driver_that_kubelet_does_not_know_is_healthy_but_not_ready() -> None:
+    with serving(registered=False) as url:
+        assert get(url + "/healthz")[0] == get(url + "/livez")[0] == 200
+        assert get(url + "/readyz") == (503, "not registered with kubelet\n")
 
 
 def test_other_paths_say_which_there_are() -> None:
     with serving() as url:
-        assert get(url + "/") == (404, "There are /metrics, /healthz and /livez.\n")
+        assert get(url + "/") == (404, "There are /metrics, /healthz, /readyz and /livez.\n")
 
 
 def test_no_host_is_every_address() -> None:
@@ -125,7 +132,7 @@ def test_no_host_is_every_address() -> None:
 
 def test_a_taken_port_is_an_error() -> None:
     with serving() as url, pytest.raises(OSError, match="in use"):
-        metrics.serve("127.0.0.1", int(url.rpartition(":")[2]), Driver())
+        metrics.serve("127.0.0.1", int(url.rpartition(":")[2]), Driver(), lambda: True)
 
 
 def test_the_reference_describes_every_metric() -> None:
