@@ -27,8 +27,10 @@ from csi_solidfire.flags import (
     NAME,
     NAMESPACE,
     OPTIONAL_DIRECTORY,
+    OPTIONAL_NAME,
     OPTIONAL_NAMESPACE,
     SUN_PATH,
+    WORDS,
     Address,
     Flag,
     flag,
@@ -57,11 +59,29 @@ class ConfigError(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class Common:
-    """Settings of every mode that serves."""
+    """Settings of every mode."""
 
     TITLE: ClassVar[str] = "every mode"
     MODE: ClassVar[str]
     SUMMARY: ClassVar[str]
+
+    log_level: str = flag(
+        one_of("debug", "info", "warning", "error"),
+        "The least important lines to log. debug shows each request, without its secrets.",
+        "info",
+    )
+    log_format: str = flag(one_of("text", "json"), "text for people, json for collectors.", "text")
+
+    def contradictions(self) -> list[str]:
+        """Return what is wrong with settings that are allowed each by itself."""
+        return []
+
+
+@dataclass(frozen=True, kw_only=True)
+class Serving(Common):
+    """Settings of every mode that serves."""
+
+    TITLE = "every mode that serves"
 
     endpoint: str = flag(
         ENDPOINT, "Where to answer CSI calls. TCP has no authentication: for development only.", "unix:///csi/csi.sock"
@@ -77,12 +97,6 @@ class Common:
     metrics_address: Address | None = flag(
         METRICS, "Where to serve /metrics, /healthz, /readyz and /livez over HTTP.", ":9808"
     )
-    log_level: str = flag(
-        one_of("debug", "info", "warning", "error"),
-        "The least important lines to log. debug shows each request, without its secrets.",
-        "info",
-    )
-    log_format: str = flag(one_of("text", "json"), "text for people, json for collectors.", "text")
     threads: int = flag(whole(1, 1024), "CSI calls served at the same time; further ones wait.", "32")
     shutdown_grace: float = flag(
         seconds(0, 3600),
@@ -90,18 +104,12 @@ class Common:
         "30",
     )
 
-    def contradictions(self) -> list[str]:
-        """Return what is wrong with settings that are allowed each by itself."""
-        return []
-
 
 @dataclass(frozen=True, kw_only=True)
-class Controller(Common):
-    """Settings of the controller service, once in a Kubernetes cluster."""
+class Arrays(Common):
+    """Settings of every mode that speaks to arrays."""
 
-    TITLE = "controller"
-    MODE = "controller"
-    SUMMARY = "Manage volumes on the array: once in a Kubernetes cluster, beside the sidecars."
+    TITLE = "arrays"
 
     clusters_dir: Path | None = flag(
         OPTIONAL_DIRECTORY,
@@ -109,6 +117,21 @@ class Controller(Common):
         "username, password and, if needed, caCert and svip. Empty: credentials come with each request.",
         "",
     )
+    insecure_skip_tls_verify: bool = switch(
+        "Do not check the array's certificate: anybody on the way can then read the admin password. Put the array's CA "
+        "into caCert instead."
+    )
+    array_calls: int = flag(whole(1, 1000), "Requests to one cluster at the same time; further ones wait.", "32")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Controller(Serving, Arrays):
+    """Settings of the controller service, once in a Kubernetes cluster."""
+
+    TITLE = "controller"
+    MODE = "controller"
+    SUMMARY = "Manage volumes on the array: once in a Kubernetes cluster, beside the sidecars."
+
     default_namespace: str = flag(
         NAMESPACE, "Namespace in the account names of volumes that come without a PersistentVolumeClaim.", "default"
     )
@@ -128,16 +151,11 @@ class Controller(Common):
         "VolumeAttachment objects: whoever may read those can read every attached volume's password. For testing "
         "and for orchestrators without Secrets."
     )
-    insecure_skip_tls_verify: bool = switch(
-        "Do not check the array's certificate: anybody on the way can then read the admin password. Put the array's CA "
-        "into caCert instead."
-    )
-    array_calls: int = flag(whole(1, 1000), "Requests to one cluster at the same time; further ones wait.", "32")
     sweep_interval: float = flag(seconds(1, 86400), "Pause between two searches for empty accounts to remove.", "600")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Node(Common):
+class Node(Serving):
     """Settings of the node service, on every Kubernetes node."""
 
     TITLE = "node"
@@ -201,6 +219,32 @@ class All(Controller, Node):
     SUMMARY = "Both services in one process: development, csi-sanity."
 
 
+@dataclass(frozen=True, kw_only=True)
+class RotateChap(Arrays):
+    """Settings of the command that rotates CHAP secrets."""
+
+    TITLE = "rotate-chap"
+    MODE = "rotate-chap"
+    SUMMARY = "Give accounts new CHAP secrets, volume by volume as they are next attached; or show how far that is."
+
+    account: tuple[str, ...] = flag(
+        WORDS, "Accounts to rotate, by name. Without this and --all nothing is begun, and what waits is shown.", ""
+    )
+    all: bool = switch(
+        "Rotate all accounts of the driver. Those that took the place of one which volumes still use are left."
+    )
+    cluster: str = flag(OPTIONAL_NAME, "Which of the configured clusters. Empty: each of them.", "")
+    watch: bool = switch("Go on showing what waits, whenever that changes, until nothing does.")
+
+    def contradictions(self) -> list[str]:
+        found = super().contradictions()
+        if self.account and self.all:
+            found.append("--account and --all cannot be combined")
+        if self.clusters_dir is None:
+            found.append("--clusters-dir is required: the clusters' admin credentials are there")
+        return found
+
+
 @dataclass(frozen=True)
 class Version:
     """Print what this is."""
@@ -214,10 +258,10 @@ class Help:
 
 
 Settings = Controller | Node | All
-_MODES: dict[str, type[Settings]] = {kind.MODE: kind for kind in (Controller, Node, All)}
+_MODES: dict[str, type[Settings | RotateChap]] = {kind.MODE: kind for kind in (Controller, Node, All, RotateChap)}
 
 
-def load(argv: Sequence[str], env: Mapping[str, str] = os.environ) -> Settings | Version | Help:
+def load(argv: Sequence[str], env: Mapping[str, str] = os.environ) -> Settings | RotateChap | Version | Help:
     """Read the settings.
 
     Args:
@@ -293,9 +337,9 @@ def _unknown(word: str, mode: str) -> str:
     return f"{_quote(word.partition('=')[0])} is no flag of {mode}"
 
 
-def _groups(kind: type[Settings]) -> Iterator[tuple[str, list[Field[Any]]]]:
+def _groups(kind: type[Common]) -> Iterator[tuple[str, list[Field[Any]]]]:
     """Return the settings of a mode by the class that introduced them."""
-    for owner in (Common, Controller, Node):
+    for owner in (Common, Serving, Arrays, Controller, Node, RotateChap):
         if issubclass(kind, owner):
             yield owner.TITLE, [item for item in fields(owner) if item.name in owner.__annotations__]
 
@@ -305,7 +349,7 @@ class _Formatter(argparse.HelpFormatter):
         return textwrap.wrap(text, width, break_on_hyphens=False)  # names and paths stay whole
 
 
-def _parser(kind: type[Settings]) -> argparse.ArgumentParser:
+def _parser(kind: type[Common]) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog=f"{PROGRAM} {kind.MODE}",
         usage=f"{PROGRAM} {kind.MODE} [flags]",
@@ -339,10 +383,10 @@ def _add(group: argparse._ArgumentGroup, item: Field[Any]) -> None:
 
 
 def _overview() -> str:
-    modes = "".join(f"  {name:12}{kind.SUMMARY}\n" for name, kind in _MODES.items())
+    modes = "".join(f"  {name:13}{kind.SUMMARY}\n" for name, kind in _MODES.items())
     return (
         f"usage: {PROGRAM} {{{','.join(_MODES)},version}} [flags]\n\n"
         "Kubernetes CSI driver for NetApp SolidFire (Element) storage over iSCSI.\n\n"
-        f"{modes}  version     Print the versions of the driver and of what it is built on.\n\n"
+        f"{modes}  version      Print the versions of the driver and of what it is built on.\n\n"
         f"`{PROGRAM} <mode> --help` explains the flags of a mode.\n"
     )

@@ -124,5 +124,7 @@ NAMESPACE = (_name(_LABEL), "a namespace's name: lowercase letters, digits and -
 METRICS = (_optional_address, "[host]:port, or off")
 DIRECTORY = (_path, "an absolute path")
 OPTIONAL_NAMESPACE = (lambda text: _name(_LABEL)(text) if text else "", f"{NAMESPACE[1]}, or empty")
+OPTIONAL_NAME = (_name(r"[A-Za-z0-9_.-]*"), "a name, or empty")
 OPTIONAL_DIRECTORY = (_optional_path, "an absolute path, or empty")
+WORDS = (lambda text: tuple(filter(None, text.split(","))), "names with commas between them, or empty")
 COMMAND = (lambda text: tuple(shlex.split(text)), "words as a shell would split them")

@@ -199,6 +199,15 @@ class Client:
         answer = member("ListAccounts", self._call("ListAccounts", {}), "accounts", list)
         return [Account.from_json(account) for account in answer]
 
+    def modify_account(self, account_id: int, *, attributes: Mapping[str, Any]) -> Account:
+        """Replace the attributes of an account, and nothing else of it (`ModifyAccount`).
+
+        Raises:
+            UnknownAccount: There is none.
+        """
+        params = {"accountID": account_id, "attributes": dict(attributes)}
+        return Account.from_json(member("ModifyAccount", self._call("ModifyAccount", params), "account", dict))
+
     def remove_account(self, account_id: int) -> None:
         """Remove an account (`RemoveAccount`). The array refuses while it owns a volume, deleted ones included."""
         self._call("RemoveAccount", {"accountID": account_id})

@@ -42,7 +42,7 @@ def page(clusters: Iterable[Cluster], starting_token: str, max_entries: int) -> 
         if after and unique_id < after.cluster_id:
             continue
         start = after.volume_id + 1 if after and unique_id == after.cluster_id else 1
-        for listed in _of(by_id[unique_id], start):
+        for listed in everything(by_id[unique_id], start):
             if max_entries and len(entries) == max_entries:
                 return entries, str(entries[-1].handle)
             entries.append(listed)
@@ -58,7 +58,8 @@ def _after(token: str) -> VolumeHandle | None:
         ) from None
 
 
-def _of(cluster: Cluster, start: int) -> Iterator[Listed]:
+def everything(cluster: Cluster, start: int = 1) -> Iterator[Listed]:
+    """Yield the volumes of ours on one cluster, from an id upwards."""
     while True:
         found = cluster.client.list_active_volumes(start, _PAGE)
         for volume in found:

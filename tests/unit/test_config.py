@@ -12,8 +12,14 @@ import pytest
 from csi_solidfire import config, logs
 
 REFERENCE = Path(__file__).parents[2] / "docs/reference/cli.md"
-MODES: dict[str, type[config.Settings]] = {"controller": config.Controller, "node": config.Node, "all": config.All}
+MODES: dict[str, type[config.Settings | config.RotateChap]] = {
+    "controller": config.Controller,
+    "node": config.Node,
+    "all": config.All,
+    "rotate-chap": config.RotateChap,
+}
 REQUIRED = ["--hostname=node-1"]
+ROTATION = ["--clusters-dir=/clusters"]
 
 # For every setting: text that is allowed and is not the default, and what it means.
 SAMPLES: dict[str, tuple[str, Any]] = {
@@ -27,6 +33,8 @@ SAMPLES: dict[str, tuple[str, Any]] = {
     "shutdown_grace": ("2.5", 2.5),
     "clusters_dir": ("/etc/clusters", Path("/etc/clusters")),
     "default_namespace": ("storage", "storage"),
+    "chap_secrets_namespace": ("storage", "storage"),
+    "kubeconfig": ("/etc/kubeconfig", Path("/etc/kubeconfig")),
     "chap_in_publish_context": ("true", True),
     "insecure_skip_tls_verify": ("true", True),
     "array_calls": ("4", 4),
@@ -43,11 +51,19 @@ SAMPLES: dict[str, tuple[str, Any]] = {
     "initiator_name_file": ("/etc/other", Path("/etc/other")),
     "replacement_timeout": ("30", 30),
 }
+OF_ROTATION: dict[str, tuple[str, Any]] = {
+    "account": ("node-1-shop,node-2-shop", ("node-1-shop", "node-2-shop")),
+    "all": ("true", True),
+    "cluster": ("east", "east"),
+    "watch": ("true", True),
+}
 EVERY_SETTING = [(mode, item.name) for mode, kind in MODES.items() for item in fields(kind)]
 
 
-def needed_with(name: str) -> list[str]:
+def needed_with(mode: str, name: str) -> list[str]:
     """The flags without which one is not accepted."""
+    if mode == "rotate-chap":
+        return [] if name == "clusters_dir" else ROTATION
     needed = {"hostname": [], "registration_dir": [*REQUIRED, "--endpoint=unix:///var/lib/kubelet/csi.sock"]}
     return needed.get(name, REQUIRED)
 
@@ -74,8 +90,8 @@ def help_text(mode: str) -> str:
 
 @pytest.mark.parametrize(("mode", "name"), EVERY_SETTING)
 def test_every_flag_has_a_twin_in_the_environment(mode: str, name: str) -> None:
-    text, value = SAMPLES[name]
-    required = needed_with(name)
+    text, value = (SAMPLES | OF_ROTATION)[name]
+    required = needed_with(mode, name)
     from_flag = config.load([mode, *required, f"{flag(name)}={text}"], {})
     from_twin = config.load([mode, *required], {twin(name): text})
     assert from_flag == from_twin
@@ -86,15 +102,15 @@ def test_every_flag_has_a_twin_in_the_environment(mode: str, name: str) -> None:
 
 @pytest.mark.parametrize(("mode", "name"), EVERY_SETTING)
 def test_a_flag_wins_over_its_twin(mode: str, name: str) -> None:
-    text, value = SAMPLES[name]
-    settings = config.load([mode, *needed_with(name), f"{flag(name)}={text}"], {twin(name): "not allowed: \n"})
+    text, value = (SAMPLES | OF_ROTATION)[name]
+    settings = config.load([mode, *needed_with(mode, name), f"{flag(name)}={text}"], {twin(name): "not allowed: \n"})
     assert getattr(settings, name) == value
 
 
 @pytest.mark.parametrize(("mode", "name"), EVERY_SETTING)
 def test_a_complaint_names_flag_and_twin_and_what_is_allowed(mode: str, name: str) -> None:
-    given = f"{flag(name)}=?" if SAMPLES[name][1] is True else flag(name)
-    said = problems([mode, *REQUIRED, given])
+    given = f"{flag(name)}=?" if (SAMPLES | OF_ROTATION)[name][1] is True else flag(name)
+    said = problems([mode, *needed_with(mode, name), given])
     assert len(said) == 1
     assert flag(name) in said[0]
     assert twin(name) in said[0]
@@ -208,6 +224,18 @@ def test_a_registration_that_kubelet_could_not_use_is_refused(given: list[str], 
     assert complaint in said
 
 
+@pytest.mark.parametrize(
+    ("given", "complaint"),
+    [
+        ([*ROTATION, "--all", "--account=node-1-shop"], "--account and --all cannot be combined"),
+        ([], "--clusters-dir is required"),
+    ],
+)
+def test_a_rotation_of_nothing_definite_is_refused(given: list[str], complaint: str) -> None:
+    (said,) = problems(["rotate-chap", *given])
+    assert complaint in said
+
+
 @pytest.mark.parametrize("text", ["", "off"])
 def test_metrics_can_be_off(text: str) -> None:
     settings = config.load(["node", *REQUIRED], {"CSI_SOLIDFIRE_METRICS_ADDRESS": text})
@@ -239,7 +267,10 @@ def described_by_help(mode: str) -> set[tuple[str, ...]]:
     return found
 
 
-@pytest.mark.parametrize(("mode", "sections"), [("controller", (0, 1)), ("node", (0, 2)), ("all", (0, 1, 2))])
+@pytest.mark.parametrize(
+    ("mode", "sections"),
+    [("controller", (0, 1, 2, 3)), ("node", (0, 1, 4)), ("all", (0, 1, 2, 3, 4)), ("rotate-chap", (0, 2, 5))],
+)
 def test_the_reference_says_what_help_says(mode: str, sections: tuple[int, ...]) -> None:
     tables = REFERENCE.read_text().split("\n## ")[1:]
     rows = [
