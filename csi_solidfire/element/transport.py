@@ -7,8 +7,8 @@ have been a yes.
 
 from __future__ import annotations
 
-import functools
 import itertools
+import socket
 import ssl
 import threading
 import time
@@ -23,6 +23,7 @@ import tenacity
 from requests.auth import HTTPBasicAuth
 
 from csi_solidfire import deadline, errors, logs, metrics
+from csi_solidfire.element import tls
 from csi_solidfire.element.errors import TRANSIENT, ElementError, of_answer
 from csi_solidfire.element.types import Malformed
 
@@ -49,7 +50,7 @@ class Credentials:
 
     Attributes:
         endpoint: `https://<MVIP>[:port]`.
-        ca_cert: PEM certificates to trust instead of the system's, as `is_ca` wants them; empty for the system's.
+        ca_cert: PEM certificates to trust instead of the system's, with no `tls.problem`; empty for the system's.
         verify_tls: False takes any certificate.
     """
 
@@ -79,24 +80,6 @@ class _Adapter(requests.adapters.HTTPAdapter):
         """Leave the decision to the context."""
 
 
-@functools.lru_cache(64)
-def is_ca(text: str) -> bool:
-    """Tell whether a text is PEM certificates and can be a `ca_cert`."""
-    try:
-        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=text)
-    except (ssl.SSLError, TypeError, ValueError):  # TypeError for what is not ASCII.
-        return False
-    return True
-
-
-def _tls_context(credentials: Credentials) -> ssl.SSLContext:
-    context = ssl.create_default_context(cadata=credentials.ca_cert or None)
-    if not credentials.verify_tls:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    return context
-
-
 class Transport:
     """Calls methods of one cluster. Thread-safe."""
 
@@ -110,7 +93,9 @@ class Transport:
         # As UTF-8; `requests` would encode text as Latin-1 and fail on the rest.
         self._session.auth = HTTPBasicAuth(credentials.username.encode(), credentials.password.encode())
         self._session.verify = credentials.verify_tls
-        self._session.mount("https://", _Adapter(_tls_context(credentials), parallel))
+        self._session.mount(
+            "https://", _Adapter(tls.context(credentials.ca_cert, verify=credentials.verify_tls), parallel)
+        )
 
     def close(self) -> None:
         self._session.close()
@@ -165,7 +150,8 @@ class Transport:
                 allow_redirects=False,
             )
         except requests.exceptions.SSLError as error:
-            raise Unreachable(f"{method}: TLS with {self.credentials.host} failed: {_tls_reason(error)}") from error
+            why = tls.reason(error, self.credentials.ca_cert)
+            raise Unreachable(f"{method}: TLS with {self.credentials.host} failed: {why}") from error
         except requests.RequestException as error:
             raise Unreachable(f"{method}: no answer from {self.credentials.host} ({_reason(error)})") from error
         return _result(self.credentials, method, number, response)
@@ -174,9 +160,7 @@ class Transport:
 def _result(credentials: Credentials, method: str, number: int, response: requests.Response) -> dict[str, Any]:
     """Take the result out of an HTTP answer."""
     if response.status_code == requests.codes.unauthorized:
-        raise errors.Unauthenticated(
-            f"{method}: {credentials.host} refuses user {credentials.username!r}: check both (HTTP 401)"
-        )
+        raise errors.Unauthenticated(_refused(credentials, method))
     if response.status_code == requests.codes.not_found:
         raise NoSuchDialect(f"{method}: {credentials.host} knows no such API version (HTTP 404)")
     if response.status_code != requests.codes.ok:
@@ -193,6 +177,14 @@ def _result(credentials: Credentials, method: str, number: int, response: reques
     if not isinstance(result, dict):
         raise Malformed(f"{method}: {credentials.host} answered without a result")
     return result
+
+
+def _refused(credentials: Credentials, method: str) -> str:
+    """Tell of a 401, without the user name: somebody may have put the password there."""
+    text = f"{method}: {credentials.host} refuses username and password: check both (HTTP 401)"
+    if (credentials.username + credentials.password).isascii():
+        return text
+    return f"{text}; they are sent as UTF-8: if they are right, choose ones of ASCII characters only"
 
 
 def _passes(error: BaseException) -> bool:
@@ -228,18 +220,10 @@ def _reason(error: requests.RequestException) -> str:
         return "it could not be connected to in time"
     if isinstance(error, requests.exceptions.Timeout):
         return "it took too long"
+    if any(isinstance(cause, socket.gaierror) for cause in tls.causes(error)):
+        return "its name does not resolve to an address"
+    if any(isinstance(cause, ConnectionRefusedError) for cause in tls.causes(error)):
+        return "nothing listens there: the connection was refused"
     if isinstance(error, requests.exceptions.ConnectionError):
         return "the connection failed or broke off"
-    return type(error).__name__
-
-
-def _tls_reason(error: BaseException) -> str:
-    """Dig out OpenSSL's own words, e.g. `certificate verify failed: self-signed certificate`."""
-    seen: BaseException | None = error
-    while seen is not None:
-        if isinstance(seen, ssl.SSLCertVerificationError):
-            return f"certificate verify failed: {seen.verify_message}"
-        if isinstance(seen, ssl.SSLError) and seen.reason:
-            return seen.reason.lower().replace("_", " ")
-        seen = seen.__cause__ or seen.__context__
     return type(error).__name__

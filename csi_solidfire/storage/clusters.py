@@ -6,8 +6,6 @@ the files under us when a password is rotated. Secrets that come with a request 
 
 from __future__ import annotations
 
-import ipaddress
-import re
 import threading
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,16 +13,13 @@ from pathlib import Path
 import cachetools
 
 from csi_solidfire import deadline, errors, logs
-from csi_solidfire.element.transport import Credentials, is_ca
+from csi_solidfire.element.transport import Credentials
 from csi_solidfire.handles import VolumeHandle, shorten
+from csi_solidfire.storage import credentials
 from csi_solidfire.storage.cluster import Cluster
 
 log = logs.get(__name__)
 
-_REQUIRED = ("endpoint", "username", "password")
-_OPTIONAL = ("caCert", "svip")
-_ENDPOINT = re.compile(r"https://(?P<host>[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:(?P<port>[0-9]{1,5}))?/?", re.ASCII)
-_HOST = re.compile(r"[A-Za-z0-9.-]+", re.ASCII)
 _MOST = 256
 
 
@@ -70,7 +65,7 @@ class Clusters:
 
     def _mounted(self, entry: Path) -> Cluster:
         try:
-            return self._connect(_read(entry), f"cluster {entry.name}")
+            return self._connect(credentials.read(entry), f"cluster {entry.name}")
         except errors.InvalidRequest as error:
             raise errors.Unavailable(str(error)) from error
 
@@ -131,56 +126,11 @@ class Clusters:
         raise errors.Refused(f"volume {handle} is on none of the known clusters ({where}): nothing was done")
 
     def _connect(self, values: Mapping[str, str], where: str) -> Cluster:
-        credentials, svip = _credentials(values, where, verify_tls=self._verify_tls)
+        access, svip = credentials.check(values, where, verify_tls=self._verify_tls)
         with self._lock:
-            cluster = self._connected.get((credentials, svip))
+            cluster = self._connected.get((access, svip))
             if cluster is None:
                 if not self._verify_tls:
-                    log.warning("the array's TLS certificate is not verified", cluster=credentials.host)
-                cluster = self._connected[credentials, svip] = Cluster(credentials, svip, self._parallel)
+                    log.warning("the array's TLS certificate is not verified", cluster=access.host)
+                cluster = self._connected[access, svip] = Cluster(access, svip, self._parallel)
         return cluster
-
-
-def _read(directory: Path) -> dict[str, str]:
-    """Read the files of one mounted Secret."""
-    try:
-        files = [directory / key for key in (*_REQUIRED, *_OPTIONAL)]
-        return {file.name: file.read_text() for file in files if file.exists()}
-    except (OSError, UnicodeDecodeError) as error:
-        raise errors.Unavailable(
-            f"cluster {directory.name}: its Secret cannot be read ({type(error).__name__})"
-        ) from error
-
-
-def _credentials(values: Mapping[str, str], where: str, *, verify_tls: bool) -> tuple[Credentials, str]:
-    """Check a Secret key by key; no value but the endpoint's form is ever shown."""
-    problems = [f"{key} is missing or empty" for key in _REQUIRED if not values.get(key)]
-    for key in ("endpoint", "username", "password", "svip"):
-        if values.get(key, "") != values.get(key, "").strip():
-            problems.append(f"{key} begins or ends with white space, perhaps a newline from `echo` (use `echo -n`)")
-    endpoint, svip = values.get("endpoint", "").strip(), values.get("svip", "").strip()
-    if endpoint and not _is_endpoint(endpoint):
-        problems.append("endpoint must be https://<MVIP>[:port], without a path and without a user or password in it")
-    if svip and not (_HOST.fullmatch(svip) or _is_ipv6(svip)):
-        problems.append("svip must be an address without a port")
-    if values.get("caCert") and not is_ca(values["caCert"]):
-        problems.append("caCert must be certificates in PEM form")
-    if problems:
-        raise errors.InvalidRequest(f"{where}: {'; '.join(problems)}")
-    credentials = Credentials(
-        endpoint.rstrip("/"), values["username"], values["password"], values.get("caCert", ""), verify_tls=verify_tls
-    )
-    return credentials, svip
-
-
-def _is_endpoint(text: str) -> bool:
-    found = _ENDPOINT.fullmatch(text)
-    return found is not None and int(found["port"] or 443) < 1 << 16
-
-
-def _is_ipv6(text: str) -> bool:
-    try:
-        ipaddress.IPv6Address(text)
-    except ValueError:
-        return False
-    return True

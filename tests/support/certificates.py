@@ -1,0 +1,59 @@
+"""Certificates of every sort an array can be given, made with the `openssl` command."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+from lab.array import Array
+from lab.array.tls import Certificate
+
+_CURVE = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
+
+
+def authority(directory: Path, name: str = "CA") -> Certificate:
+    """Make a CA."""
+    return _made(directory, name, ("-subj", f"/CN={name}"))
+
+
+def issue(directory: Path, ca: Certificate, *names: str) -> Certificate:
+    """Have a CA vouch for an array at names such as `IP:127.0.0.1` or `DNS:array.example`."""
+    signer = _files(directory, ca)
+    extensions = ("-addext", f"subjectAltName={','.join(names)}", "-addext", "basicConstraints=CA:FALSE")
+    return _made(directory, "array", ("-subj", "/CN=array", *signer, *extensions))
+
+
+def expired(directory: Path, old: Certificate, ca: Certificate | None = None) -> Certificate:
+    """Make the same certificate with an end that has passed; it signs itself if no CA does."""
+    (directory / "old.crt").write_text(old.cert)
+    (directory / "old.key").write_text(old.key)
+    signer = _files(directory, ca) if ca else ("-signkey", str(directory / "old.key"))
+    new = directory / "new.crt"
+    _openssl("x509", "-in", str(directory / "old.crt"), *signer, "-days", "-1", "-out", str(new))
+    return Certificate(new.read_text(), old.key)
+
+
+def array_with(directory: Path, certificate: Certificate, unique_id: str = "lab1") -> Array:
+    """Start an array that shows a certificate."""
+    state = directory / "state"
+    state.mkdir()
+    (state / "array.crt").write_text(certificate.cert)
+    (state / "array.key").write_text(certificate.key)
+    return Array.start(unique_id=unique_id, state=state)
+
+
+def _made(directory: Path, name: str, options: tuple[str, ...]) -> Certificate:
+    cert, key = directory / f"{name}.crt", directory / f"{name}.key"
+    _openssl("req", "-x509", *_CURVE, "-days", "30", "-keyout", str(key), "-out", str(cert), *options)
+    return Certificate(cert.read_text(), key.read_text())
+
+
+def _files(directory: Path, ca: Certificate) -> tuple[str, ...]:
+    cert, key = directory / "signer.crt", directory / "signer.key"
+    cert.write_text(ca.cert)
+    key.write_text(ca.key)
+    return ("-CA", str(cert), "-CAkey", str(key))
+
+
+def _openssl(*arguments: str) -> None:
+    subprocess.run(["openssl", *arguments], check=True, capture_output=True, timeout=30)
