@@ -1,0 +1,159 @@
+{{- define "csi-solidfire.name" -}}
+{{- default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" -}}
+{{- end }}
+
+{{/* Short enough for the longest ending of ours in a label of 63 characters. */}}
+{{- define "csi-solidfire.fullname" -}}
+{{- $name := include "csi-solidfire.name" . -}}
+{{- if .Values.fullnameOverride -}}
+{{- .Values.fullnameOverride | trunc 40 | trimSuffix "-" -}}
+{{- else if contains $name .Release.Name -}}
+{{- .Release.Name | trunc 40 | trimSuffix "-" -}}
+{{- else -}}
+{{- printf "%s-%s" .Release.Name $name | trunc 40 | trimSuffix "-" -}}
+{{- end -}}
+{{- end }}
+
+{{- define "csi-solidfire.selector" -}}
+app.kubernetes.io/name: {{ include "csi-solidfire.name" .root }}
+app.kubernetes.io/instance: {{ .root.Release.Name }}
+app.kubernetes.io/component: {{ .component }}
+{{- end }}
+
+{{/* Labels of an object; `component` is what it belongs to. */}}
+{{- define "csi-solidfire.labels" -}}
+{{ include "csi-solidfire.selector" . }}
+app.kubernetes.io/version: {{ .root.Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .root.Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace "+" "_" }}
+{{- with .root.Values.commonLabels }}
+{{ toYaml . }}
+{{- end }}
+{{- end }}
+
+{{- define "csi-solidfire.image" -}}
+{{- $tag := .image.tag | default .tag -}}
+{{- .image.repository -}}:{{- $tag -}}
+{{- with .image.digest -}}@{{ . }}{{- end -}}
+{{- end }}
+
+{{- define "csi-solidfire.driverImage" -}}
+{{- include "csi-solidfire.image" (dict "image" .Values.image "tag" .Chart.AppVersion) -}}
+{{- end }}
+
+{{- define "csi-solidfire.serviceAccount" -}}
+{{- $account := (index .root.Values .component).serviceAccount -}}
+{{- if $account.create -}}
+{{- $account.name | default (printf "%s-%s" (include "csi-solidfire.fullname" .root) .component) -}}
+{{- else -}}
+{{- required (printf "%s.serviceAccount.name is needed when the chart does not make the ServiceAccount" .component) $account.name -}}
+{{- end -}}
+{{- end }}
+
+{{/* The Secret that the chart makes for a cluster whose credentials are values. */}}
+{{- define "csi-solidfire.clusterSecret" -}}
+{{- printf "%s-cluster-%s" (include "csi-solidfire.fullname" .root) .cluster.name -}}
+{{- end }}
+
+{{- define "csi-solidfire.elects" -}}
+{{- if gt (int .Values.controller.replicas) 1 }}true{{ end -}}
+{{- end }}
+
+{{/* Names of the leases, as the sidecars make them of the driver's name. */}}
+{{- define "csi-solidfire.leases" -}}
+{{- $name := regexReplaceAll "[^a-zA-Z0-9-]" .Values.driverName "-" -}}
+[{{ $name }}, external-attacher-leader-{{ $name }}]
+{{- end }}
+
+{{- define "csi-solidfire.leaderElectionArgs" -}}
+{{- if include "csi-solidfire.elects" . -}}
+- --leader-election
+- --leader-election-namespace={{ .Release.Namespace }}
+- --leader-election-lease-duration={{ .Values.leaderElection.leaseDuration }}
+- --leader-election-renew-deadline={{ .Values.leaderElection.renewDeadline }}
+- --leader-election-retry-period={{ .Values.leaderElection.retryPeriod }}
+{{- end }}
+{{- end }}
+
+{{/* Flags that every sidecar has. */}}
+{{- define "csi-solidfire.sidecarArgs" -}}
+- --csi-address=/csi/csi.sock
+- --v={{ .sidecar.logLevel }}
+- --timeout={{ .sidecar.timeout }}
+- --worker-threads={{ .sidecar.workerThreads }}
+- --retry-interval-max={{ .sidecar.retryIntervalMax }}
+- --kube-api-qps={{ .sidecar.kubeApiQps }}
+- --kube-api-burst={{ mul 3 (int .sidecar.kubeApiQps) }}
+- --http-endpoint=:{{ .sidecar.port }}
+{{- with include "csi-solidfire.leaderElectionArgs" .root }}
+{{ . }}
+{{- end }}
+{{- end }}
+
+{{/* A sidecar's container but for its arguments. */}}
+{{- define "csi-solidfire.sidecar" -}}
+{{- $sidecar := index .root.Values.sidecars .name -}}
+name: {{ .name }}
+image: {{ include "csi-solidfire.image" (dict "image" $sidecar.image "tag" "") }}
+imagePullPolicy: {{ $sidecar.image.pullPolicy }}
+ports:
+  - name: {{ .name }}
+    containerPort: {{ $sidecar.port }}
+{{- if include "csi-solidfire.elects" .root }}
+livenessProbe:
+  httpGet:
+    path: /healthz/leader-election
+    port: {{ .name }}
+  initialDelaySeconds: 10
+  periodSeconds: 20
+  timeoutSeconds: 5
+{{- end }}
+resources:
+  {{- toYaml $sidecar.resources | nindent 2 }}
+securityContext:
+  {{- toYaml .root.Values.controller.securityContext | nindent 2 }}
+volumeMounts:
+  - name: socket
+    mountPath: /csi
+{{- end }}
+
+{{- define "csi-solidfire.affinity" -}}
+{{- $controller := .Values.controller -}}
+{{- $affinity := deepCopy $controller.affinity -}}
+{{- if and (ne $controller.antiAffinity "none") (not (hasKey $affinity "podAntiAffinity")) -}}
+{{- $labels := include "csi-solidfire.selector" (dict "root" . "component" "controller") | fromYaml -}}
+{{- $term := dict "topologyKey" "kubernetes.io/hostname" "labelSelector" (dict "matchLabels" $labels) -}}
+{{- if eq $controller.antiAffinity "hard" -}}
+{{- $_ := set $affinity "podAntiAffinity" (dict "requiredDuringSchedulingIgnoredDuringExecution" (list $term)) -}}
+{{- else -}}
+{{- $soft := list (dict "weight" 100 "podAffinityTerm" $term) -}}
+{{- $_ := set $affinity "podAntiAffinity" (dict "preferredDuringSchedulingIgnoredDuringExecution" $soft) -}}
+{{- end -}}
+{{- end -}}
+{{- with $affinity }}{{ toYaml . }}{{- end }}
+{{- end }}
+
+{{/* Refuse what no schema can: names that are taken or lead nowhere. */}}
+{{- define "csi-solidfire.check" -}}
+{{- $names := list -}}
+{{- range .Values.clusters -}}
+{{- if has .name $names -}}{{ fail (printf "clusters: two are called %s" .name) }}{{- end -}}
+{{- $names = append $names .name -}}
+{{- end -}}
+{{- $classes := list -}}
+{{- range .Values.storageClasses -}}
+{{- if has .name $classes -}}{{ fail (printf "storageClasses: two are called %s" .name) }}{{- end -}}
+{{- $classes = append $classes .name -}}
+{{- if and .cluster (not (has .cluster $names)) -}}
+{{ fail (printf "storageClasses: %s wants cluster %s, but clusters has: %s" .name .cluster (join ", " $names)) }}
+{{- end -}}
+{{- if not .secret -}}
+{{- if not $names -}}
+{{ fail "clusters is empty. Give at least one, for example:\n  clusters:\n    - name: main\n      endpoint: https://sf-mvip.example.org\n      existingSecret: solidfire-main   # a Secret with username and password" }}
+{{- end -}}
+{{- if and (gt (len $names) 1) (not .cluster) -}}
+{{ fail (printf "storageClasses: %s must say which cluster it is for: %s" .name (join ", " $names)) }}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- end }}
