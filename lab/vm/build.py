@@ -18,6 +18,7 @@ from lab.vm.agent import Agent
 from lab.vm.children import Children, tail, take_lock
 from lab.vm.errors import LabError
 from lab.vm.identity import guest_script
+from lab.vm.kind import Kind
 from lab.vm.machine import await_agent
 from lab.vm.monitor import Monitor
 from lab.vm.progress import Say
@@ -37,17 +38,17 @@ _WHEELS: Final = ("manylinux_2_28_x86_64", "manylinux_2_17_x86_64", "manylinux20
 MayUseSudo = Callable[[str], bool]
 
 
-def build(image: Image, requirements: Sequence[str], say: Say, may_use_sudo: MayUseSudo) -> None:
+def build(image: Image, requirements: Sequence[str], kind: Kind, say: Say, may_use_sudo: MayUseSudo) -> None:
     """Make all of an image's files in its directory, which is there and empty."""
     _check_programs()
     with say.step("fetching the guest's Python packages"):
         site_packages = image.directory / "site-packages"
         _install_python(requirements, site_packages)
-    with say.step(f"making a Debian {packages.SUITE} root with {len(packages.GUEST)} packages and what they need"):
-        _make_root(image.directory, site_packages, may_use_sudo)
+    with say.step(f"making a Debian {packages.SUITE} root with {len(kind.all_packages)} packages and what they need"):
+        _make_root(image.directory, site_packages, kind, may_use_sudo)
     shutil.rmtree(site_packages)
     with say.step("booting it once and saving its state"):
-        _boot_and_save(image)
+        _boot_and_save(image, kind)
 
 
 def clear(building: Path, may_use_sudo: MayUseSudo) -> None:
@@ -89,9 +90,10 @@ def _install_python(requirements: Sequence[str], target: Path) -> None:
         raise LabError(f"pip could not fetch the guest's Python packages: {done.stderr.strip()[-1500:]}")
 
 
-def _make_root(output: Path, site_packages: Path, may_use_sudo: MayUseSudo) -> None:
+def _make_root(output: Path, site_packages: Path, kind: Kind, may_use_sudo: MayUseSudo) -> None:
     for name in ("root.sh", "initramfs.sh"):
         (output / name).write_bytes(guest_script(name))
+    (output / "kind.sh").write_bytes(kind.root)
     temporary = output / "temporary"
     temporary.mkdir()
     finish = shlex.join(["sh", str(output / "root.sh")])
@@ -103,11 +105,13 @@ def _make_root(output: Path, site_packages: Path, may_use_sudo: MayUseSudo) -> N
         *("setpriv", "--pdeathsig", "KILL", "--", "unshare", "--mount", "--pid", "--fork", "--kill-child", "--"),
         *("env", f"TMPDIR={temporary}"),
         *("mmdebstrap", "--mode=root", "--variant=minbase", "--format=null", "--architectures=amd64"),
-        f"--include={','.join(packages.GUEST)}",
+        f"--include={','.join(kind.all_packages)}",
         *(f"--dpkgopt=path-exclude=/usr/share/{what}/*" for what in ("doc", "man", "locale", "info")),
         "--dpkgopt=force-unsafe-io",
         *(f"--aptopt={option}" for option in _apt_network_options()),
         f'--essential-hook={before} "$1"',
+        *(f"--customize-hook=upload {shlex.join([str(file), path])}" for path, file in kind.files.items()),
+        f'--customize-hook={shlex.join(["sh", str(output / "kind.sh")])} "$1"',
         f'--customize-hook={finish} "$1" {rest}',
         *(packages.SUITE, "/dev/null", *_sources()),
     ]
@@ -168,19 +172,20 @@ def _output(*command: str) -> str:
         return ""
 
 
-def _boot_and_save(image: Image) -> None:
-    for path, size in ((image.disks.data, hardware.DATA_DISK_BYTES), (image.memory, hardware.MEMORY_MIB << 20)):
+def _boot_and_save(image: Image, kind: Kind) -> None:
+    for path, size in ((image.disks.data, hardware.DATA_DISK_BYTES), (image.memory, kind.memory_mib << 20)):
         with path.open("wb") as file:
             file.truncate(size)
     with _children(image.directory / "first-boot") as (children, directory):
         files = hardware.Files(directory, image.directory, "first-boot")
         children.spawn_switch()
-        memory = hardware.memory(image.memory, keep=True)
+        memory = hardware.Memory(kind.memory_mib, image.memory, keep=True)
         start = hardware.boot(image.kernel, image.initramfs)
         children.spawn(files.name, hardware.command(files, image.disks, children.switch, memory, *start), files.log)
         agent = Agent(files.agent)
         await_agent(agent, children, files, _BOOT_TIMEOUT)
-        agent.run(["/bin/sh", "-s"], input=guest_script("prepare.sh"), timeout=_BOOT_TIMEOUT)
+        for script in (guest_script("prepare.sh"), kind.prepare):
+            agent.run(["/bin/sh", "-s"], input=script, timeout=_BOOT_TIMEOUT)
         agent.close()
         monitor = Monitor(files.monitor)
         monitor.execute("stop")

@@ -27,29 +27,28 @@ CARDS: Final[Mapping[str, str]] = {"management": "n0", "storage": "n1"}
 """What each network card is called here, and in QEMU."""
 
 _CPU: Final = "+cx16,+lahf-lm,+popcnt,+sse3,+ssse3,+sse4.1,+sse4.2,+aes,+pclmulqdq,+fsgsbase,+rdrand"
-_BOARD: Final = (
-    *("-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"),
-    *("-machine", "pc,usb=off,memory-backend=ram"),
-    # QEMU's default of up to 1 GiB of translated code for each VM is memory
-    # that two of them on a small machine do not have.
-    *("-accel", "tcg,thread=multi,tb-size=256"),
-    # x86-64-v2 and what TLS uses. `max` has AVX as well, for which libraries
-    # choose code that is twice as slow to emulate (sha256sum: 0.97 s, not 0.38).
-    *("-cpu", f"qemu64,{_CPU}", "-smp", "2", "-m", str(MEMORY_MIB)),
-    *("-rtc", "base=utc,clock=host"),
-    *("-object", "rng-random,id=rng0,filename=/dev/urandom", "-device", "virtio-rng-pci,rng=rng0"),
-    *("-device", "virtio-net-pci,netdev=n0,romfile=,mac=52:54:00:5f:00:01"),
-    *("-device", "virtio-net-pci,netdev=n1,romfile=,mac=52:54:00:5f:01:00"),
-    *("-device", "virtio-serial-pci"),
-    *("-device", f"virtserialport,chardev=agent,name={AGENT_PORT}"),
-    *("-device", "virtconsole,chardev=shell"),
-    *("-device", "isa-serial,chardev=console"),
-)
-
 KERNEL_ARGUMENTS: Final = "console=ttyS0 root=/dev/vda rw loglevel=6 net.ifnames=0 mitigations=off random.trust_cpu=on"
 
-# Part of the command line that a change of would make saved states useless.
-FINGERPRINT: Final = (*_BOARD, KERNEL_ARGUMENTS, str(DATA_DISK_BYTES))
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """The guest's memory: how much, and where it is.
+
+    Attributes:
+        mib: Its size.
+        path: A file that it is mapped from, made if it is not there; None for memory that nothing else sees.
+        keep: Whether what the guest writes goes to the file, or stays private.
+    """
+
+    mib: int = MEMORY_MIB
+    path: Path | None = None
+    keep: bool = False
+
+    def arguments(self) -> list[str]:
+        if self.path is None:
+            return ["-object", f"memory-backend-ram,id=ram,size={self.mib}M"]
+        shared = "on" if self.keep else "off"
+        return ["-object", f"memory-backend-file,id=ram,size={self.mib}M,mem-path={_escaped(self.path)},share={shared}"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,38 +113,45 @@ class Files:
         ]
 
 
-def memory(path: Path, *, keep: bool) -> list[str]:
-    """Map the guest's memory from a file.
-
-    Args:
-        path: The file; made if it is not there.
-        keep: Whether what the guest writes goes to the file, or stays private.
-    """
-    shared = "on" if keep else "off"
-    return [
-        "-object",
-        f"memory-backend-file,id=ram,size={MEMORY_MIB}M,mem-path={_escaped(path)},share={shared}",
-    ]
-
-
-def fresh_memory() -> list[str]:
-    """Memory of its own, for a VM that boots from power-on."""
-    return ["-object", f"memory-backend-ram,id=ram,size={MEMORY_MIB}M"]
-
-
-def command(files: Files, disks: Disks, switch: Path, memory_arguments: list[str], *more: str) -> list[str]:
+def command(files: Files, disks: Disks, switch: Path, memory: Memory, *more: str) -> list[str]:
     """QEMU's whole command line for one VM."""
     return [
         QEMU,
         *("-name", f"csi-solidfire-lab-{files.name}"),
-        *_BOARD,
-        *memory_arguments,
+        *_board(memory.mib),
+        *memory.arguments(),
         *("-netdev", f"user,id={CARDS['management']}"),
         *("-netdev", f"vde,id={CARDS['storage']},sock={_escaped(switch)}"),
         *disks.arguments(),
         *files.arguments(),
         *more,
     ]
+
+
+def _board(memory_mib: int) -> tuple[str, ...]:
+    return (
+        *("-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"),
+        *("-machine", "pc,usb=off,memory-backend=ram"),
+        # QEMU's default of up to 1 GiB of translated code for each VM is memory
+        # that two of them on a small machine do not have.
+        *("-accel", "tcg,thread=multi,tb-size=256"),
+        # x86-64-v2 and what TLS uses. `max` has AVX as well, for which libraries
+        # choose code that is twice as slow to emulate (sha256sum: 0.97 s, not 0.38).
+        *("-cpu", f"qemu64,{_CPU}", "-smp", "2", "-m", str(memory_mib)),
+        *("-rtc", "base=utc,clock=host"),
+        *("-object", "rng-random,id=rng0,filename=/dev/urandom", "-device", "virtio-rng-pci,rng=rng0"),
+        *("-device", "virtio-net-pci,netdev=n0,romfile=,mac=52:54:00:5f:00:01"),
+        *("-device", "virtio-net-pci,netdev=n1,romfile=,mac=52:54:00:5f:01:00"),
+        *("-device", "virtio-serial-pci"),
+        *("-device", f"virtserialport,chardev=agent,name={AGENT_PORT}"),
+        *("-device", "virtconsole,chardev=shell"),
+        *("-device", "isa-serial,chardev=console"),
+    )
+
+
+def fingerprint(memory_mib: int) -> tuple[str, ...]:
+    """Part of the command line that a change of would make saved states useless."""
+    return (*_board(memory_mib), KERNEL_ARGUMENTS, str(DATA_DISK_BYTES))
 
 
 def boot(kernel: Path, initramfs: Path) -> list[str]:

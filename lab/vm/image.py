@@ -21,6 +21,7 @@ from typing import Final
 
 from lab.vm import build, hardware, packages
 from lab.vm.identity import guest_script
+from lab.vm.kind import PLAIN, Kind
 from lab.vm.progress import Say
 
 _MADE_BY: Final = ("root.sh", "initramfs.sh", "prepare.sh")
@@ -59,16 +60,21 @@ class Image:
     def state(self) -> Path:
         return self.directory / "state"
 
+    @property
+    def memory_mib(self) -> int:
+        return self.memory.stat().st_size >> 20
+
     @classmethod
-    def find(cls, requirements: Sequence[str]) -> Image | None:
+    def find(cls, requirements: Sequence[str], kind: Kind = PLAIN) -> Image | None:
         """Return the image for these requirements if it has been built."""
-        image = cls(cache() / key(requirements))
+        image = cls(cache() / key(requirements, kind))
         return image if image.state.exists() else None
 
     @classmethod
     def ensure(
         cls,
         requirements: Sequence[str],
+        kind: Kind = PLAIN,
         *,
         say: Callable[[str], object] = print,
         may_use_sudo: Callable[[str], bool] = build.ask,
@@ -77,6 +83,7 @@ class Image:
 
         Args:
             requirements: Python packages for the guest, as pip understands them.
+            kind: What is in it beside Debian and those.
             say: Told each step of a build, which takes some minutes.
             may_use_sudo: Asked with the command line before sudo runs it: one
                 step of the build needs root. Not asked if root is who runs it.
@@ -84,29 +91,30 @@ class Image:
         Raises:
             LabError: The build failed, or needs root and may not have it.
         """
-        if image := cls.find(requirements):
+        if image := cls.find(requirements, kind):
             return image
         with _only_builder(say):
-            if image := cls.find(requirements):
+            if image := cls.find(requirements, kind):
                 return image
             building = cache() / "building"
             build.clear(building, may_use_sudo)
             building.mkdir(parents=True)
-            image = cls(cache() / key(requirements))
-            build.build(cls(building), requirements, Say(say), may_use_sudo)
+            image = cls(cache() / key(requirements, kind))
+            build.build(cls(building), requirements, kind, Say(say), may_use_sudo)
             building.rename(image.directory)
             return image
 
 
-def key(requirements: Sequence[str]) -> str:
+def key(requirements: Sequence[str], kind: Kind = PLAIN) -> str:
     """What identifies an image: everything that it is made from."""
     parts = (
         packages.SUITE,
         *packages.GUEST,
         *sorted(requirements),
         *(guest_script(name).decode() for name in _MADE_BY),
-        *hardware.FINGERPRINT,
+        *hardware.fingerprint(kind.memory_mib),
         hardware.qemu_version(),
+        *kind.parts(),
     )
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
 

@@ -46,6 +46,11 @@ class Machine:
         return self.identity.name
 
     @property
+    def image(self) -> Image:
+        """What it was restored from."""
+        return self._image
+
+    @property
     def console_log(self) -> Path:
         """What the guest's kernel said; QEMU's own words are in `files.log`."""
         return self.files.console
@@ -74,10 +79,10 @@ class Machine:
         """Put directories or files of the host into the guest; see `transfer.send`."""
         transfer.send(self.agent, trees)
 
-    def forward(self, guest_port: int) -> int:
-        """Let a port of the host's loopback lead to a TCP port of the guest; return the host's."""
+    def forward(self, guest_port: int, host_port: int = 0) -> int:
+        """Let a port of the host's loopback, a free one if none is said, lead to a TCP port of the guest; return it."""
         if guest_port not in self.forwards:
-            self.forwards[guest_port] = self.monitor.forward(hardware.CARDS["management"], guest_port)
+            self.forwards[guest_port] = self.monitor.forward(hardware.CARDS["management"], guest_port, host_port)
         return self.forwards[guest_port]
 
     def pause(self) -> None:
@@ -117,13 +122,13 @@ class Machine:
 
     def power_on(self) -> None:
         """Boot a killed VM from its own disks: a real boot, so some 30 seconds."""
-        self._spawn(hardware.fresh_memory(), hardware.boot(self._image.kernel, self._image.initramfs))
+        self._spawn(hardware.Memory(self._image.memory_mib), hardware.boot(self._image.kernel, self._image.initramfs))
         self._become(_BOOT_TIMEOUT)
         self.agent.run("systemctl is-system-running --wait", check=False, timeout=_BOOT_TIMEOUT)
 
     def restore(self) -> None:
         """Start from the image's saved state, on disks as they were then."""
-        self._spawn(hardware.memory(self._image.memory, keep=False), hardware.restore())
+        self._spawn(hardware.Memory(self._image.memory_mib, self._image.memory), hardware.restore())
         self._children.await_socket(self.name, self.files.monitor, self.files.log)
         try:
             self.monitor.load(self._image.state, timeout=_RESTORE_TIMEOUT)
@@ -137,7 +142,7 @@ class Machine:
         directory = self.files.directory
         return hardware.Disks(directory / f"{self.name}.root.qcow2", directory / f"{self.name}.data.qcow2")
 
-    def _spawn(self, memory: list[str], start: list[str]) -> None:
+    def _spawn(self, memory: hardware.Memory, start: list[str]) -> None:
         for socket in (self.files.agent, self.files.monitor, self.files.shell):
             socket.unlink(missing_ok=True)
         switch = self._children.switch

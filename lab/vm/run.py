@@ -86,12 +86,14 @@ class Run:
         run._children = Children(directory)
         run.machines = {}
         for machine_name, entry in record["machines"].items():
-            machine = run._machine(named(machine_name, entry["addresses"]))
+            machine = run._machine(named(machine_name, entry["addresses"]), Image(Path(entry["image"])))
             machine.forwards = {int(guest): host for guest, host in entry["forwards"].items()}
             run.machines[machine_name] = machine
         return run
 
-    def start(self, name: str, address: Sequence[str] = (), forwards: Iterable[int] = ()) -> Machine:
+    def start(
+        self, name: str, address: Sequence[str] = (), forwards: Iterable[int] = (), *, image: Image | None = None
+    ) -> Machine:
         """Restore a VM from the image and make it itself. May be called by several threads at once.
 
         Args:
@@ -99,8 +101,9 @@ class Run:
             address: IPv4 addresses on the storage network (a /24).
             forwards: TCP ports of the guest to be reached from the host's
                 loopback; see `Machine.forwards` for the host's.
+            image: Another one than the run's.
         """
-        machine = self._machine(named(name, address))
+        machine = self._machine(named(name, address), image or self.image)
         check_path(machine.files.monitor)
         self._make_overlays(machine)
         machine.restore()
@@ -150,12 +153,12 @@ class Run:
     ) -> None:
         self.close()
 
-    def _machine(self, identity: Identity) -> Machine:
+    def _machine(self, identity: Identity, image: Image) -> Machine:
         files = hardware.Files(self.directory, self._logs, identity.name)
-        return Machine(identity, files, self.image, self._children, keep_open=not self._detached)
+        return Machine(identity, files, image, self._children, keep_open=not self._detached)
 
     def _make_overlays(self, machine: Machine) -> None:
-        overlays, bases = machine.disks, self.image.disks
+        overlays, bases = machine.disks, machine.image.disks
         for overlay, base in ((overlays.root, bases.root), (overlays.data, bases.data)):
             overlay.unlink(missing_ok=True)
             subprocess.run(
@@ -170,7 +173,11 @@ class Run:
                 "image": str(self.image.directory),
                 "logs": str(self._logs),
                 "machines": {
-                    name: {"addresses": machine.identity.addresses, "forwards": machine.forwards}
+                    name: {
+                        "addresses": machine.identity.addresses,
+                        "forwards": machine.forwards,
+                        "image": str(machine.image.directory),
+                    }
                     for name, machine in list(self.machines.items())
                 },
             }
