@@ -26,8 +26,8 @@ def problem(text: str) -> str:
     if f"{_BEGIN}CERTIFICATE-----" not in text:
         return "must be certificates in PEM form, and holds something else in PEM form"
     try:
-        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=text)
-    except (ssl.SSLError, TypeError, ValueError):  # TypeError for what is not ASCII.
+        _holder(text)
+    except (ssl.SSLError, TypeError):
         return "has a certificate in PEM form that is damaged: is it whole, with its line breaks?"
     return ""
 
@@ -81,8 +81,8 @@ def _advice(code: int, ca_cert: str) -> str:
         return "do the clocks of the array and of this machine agree?"
     if code in _OTHER_NAME:
         return (
-            "endpoint must name the array as its certificate does; an array whose certificate names no address"
-            " needs one that does, as subjectAltName"
+            "endpoint must name the array as its certificate does; a certificate that names no address has to be"
+            " replaced by one that does"
         )
     if code in _NOBODY_VOUCHES and not ca_cert:
         return "caCert is missing: put the array's certificate there, or that of the CA which signed it"
@@ -93,10 +93,20 @@ def _expired(ca_cert: str) -> str:
     """Return when the first certificate of a `ca_cert` that is too old expired; empty if none is."""
     if not ca_cert:
         return ""
+    ends = [str(certificate["notAfter"]) for certificate in _holder(ca_cert).get_ca_certs()]
+    return next((end for end in ends if ssl.cert_time_to_seconds(end) < time.time()), "")
+
+
+def _holder(ca_cert: str) -> ssl.SSLContext:
+    """Return what can tell about the certificates of a `ca_cert`, as far as they are CAs'.
+
+    Raises:
+        ssl.SSLError: There is none in it.
+        TypeError: It is not ASCII.
+    """
     holder = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     holder.load_verify_locations(cadata=ca_cert)
-    ends = [str(certificate["notAfter"]) for certificate in holder.get_ca_certs()]
-    return next((end for end in ends if ssl.cert_time_to_seconds(end) < time.time()), "")
+    return holder
 
 
 def causes(error: BaseException) -> Iterator[BaseException]:

@@ -23,14 +23,22 @@ def issue(directory: Path, ca: Certificate, *names: str) -> Certificate:
     return _made(directory, "array", ("-subj", "/CN=array", *signer, *extensions))
 
 
+def nameless(directory: Path, name: str = "nameless") -> Certificate:
+    """Make a certificate like the one that NetApp shows in its docs of GetSSLCertificate: for no address whatever."""
+    config = directory / "openssl.cnf"
+    config.write_text("[req]\ndistinguished_name=name\nx509_extensions=own\n[name]\n[own]\nbasicConstraints=CA:TRUE\n")
+    return _made(directory, name, ("-config", str(config), "-sha1", "-subj", "/O=NetApp"))
+
+
 def expired(directory: Path, old: Certificate, ca: Certificate | None = None) -> Certificate:
-    """Make the same certificate with an end that has passed; it signs itself if no CA does."""
-    (directory / "old.crt").write_text(old.cert)
-    (directory / "old.key").write_text(old.key)
-    signer = _files(directory, ca) if ca else ("-signkey", str(directory / "old.key"))
-    new = directory / "new.crt"
-    _openssl("x509", "-in", str(directory / "old.crt"), *signer, "-days", "-1", "-out", str(new))
-    return Certificate(new.read_text(), old.key)
+    """Make the same certificate with an end that has passed, signed by itself or by a CA."""
+    cert, key = directory / "old.crt", directory / "old.key"
+    cert.write_text(old.cert)
+    key.write_text(old.key)
+    _openssl("x509", "-in", str(cert), "-signkey", str(key), "-days", "-1", "-out", str(cert))
+    if ca:  # openssl has a CA sign again only what signs itself.
+        _openssl("x509", "-in", str(cert), *_files(directory, ca), "-days", "-1", "-out", str(cert))
+    return Certificate(cert.read_text(), old.key)
 
 
 def array_with(directory: Path, certificate: Certificate, unique_id: str = "lab1") -> Array:
@@ -52,7 +60,7 @@ def _files(directory: Path, ca: Certificate) -> tuple[str, ...]:
     cert, key = directory / "signer.crt", directory / "signer.key"
     cert.write_text(ca.cert)
     key.write_text(ca.key)
-    return ("-CA", str(cert), "-CAkey", str(key))
+    return ("-CA", str(cert), "-CAkey", str(key), "-set_serial", "7")
 
 
 def _openssl(*arguments: str) -> None:
