@@ -12,7 +12,7 @@ import grpc
 import pytest
 
 from lab.site import Node, Site
-from tests.realnode.volumes import Volume, mounted_at, session_ids, start_driver, until_done
+from tests.realnode.volumes import Volume, mounted_at, session_ids, session_state, start_driver, until_done
 from tests.support.ask import refused
 from tests.support.driver import wait_until
 
@@ -31,17 +31,12 @@ def impatient(site: Site) -> Iterator[Node]:
     start_driver(node)
 
 
-def state(node: Node, volume: Volume) -> str:
-    script = f"cd /sys/class/iscsi_session && cat $(dirname $(grep -lx {volume.iqn} */targetname))/state"
-    return node.machine.run(script, check=False).stdout.strip()
-
-
 def wait_for_loss(node: Node, volume: Volume) -> None:
-    wait_until(lambda: state(node, volume) != _LOGGED_IN, 120)
+    wait_until(lambda: session_state(node, volume) != _LOGGED_IN, 120)
 
 
 def wait_for_return(node: Node, volume: Volume) -> None:
-    wait_until(lambda: state(node, volume) == _LOGGED_IN, 120)
+    wait_until(lambda: session_state(node, volume) == _LOGGED_IN, 120)
 
 
 def test_nothing_written_is_lost_when_the_array_is_out_of_reach(volume: Volume, node: Node) -> None:
@@ -86,7 +81,7 @@ def test_a_lost_session_that_nobody_uses_is_made_anew(volume: Volume, node: Node
     until_done(lambda: volume.stage(node))
 
     assert len(session_ids(node, volume)) == 1
-    assert state(node, volume) == _LOGGED_IN
+    assert session_state(node, volume) == _LOGGED_IN
     assert node.machine.run(["cat", f"{staging}/file"]).stdout == "kept\n"
     volume.unstage(node)
     assert volume.left_on(node) == []

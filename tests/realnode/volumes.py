@@ -67,7 +67,13 @@ class Volume:
         context: What the last publishing gave the node.
     """
 
-    def __init__(self, site: Site, capability: csi_pb2.VolumeCapability, size: int = csi.GIB) -> None:
+    def __init__(
+        self,
+        site: Site,
+        capability: csi_pb2.VolumeCapability,
+        size: int = csi.GIB,
+        parameters: Mapping[str, str] | None = None,
+    ) -> None:
         self.site = site
         self.capability = capability
         self.context: dict[str, str] = {}
@@ -77,7 +83,7 @@ class Volume:
                 name=self._name,
                 capacity_range=csi_pb2.CapacityRange(required_bytes=size),
                 volume_capabilities=[capability],
-                parameters=csi.claim(_NAMESPACE, self._name),
+                parameters=csi.claim(_NAMESPACE, self._name) | dict(parameters or {}),
                 accessibility_requirements=csi.topology("node-1"),
             ),
             timeout=PATIENCE,
@@ -224,6 +230,12 @@ def session_ids(node: Node, volume: Volume) -> list[str]:
     """Return the kernel's names of the sessions to a volume."""
     script = f"cd /sys/class/iscsi_session && grep -lx {volume.iqn} */targetname | cut -d/ -f1"
     return node.machine.run(script, check=False).stdout.split()
+
+
+def session_state(node: Node, volume: Volume) -> str:
+    """Return the kernel's word for the state of the session to a volume, `LOGGED_IN` if it is up; empty for none."""
+    script = f"cd /sys/class/iscsi_session && cat $(dirname $(grep -lx {volume.iqn} */targetname))/state"
+    return node.machine.run(script, check=False).stdout.strip()
 
 
 def mounted_at(node: Node, path: str) -> list[str]:
