@@ -32,12 +32,12 @@ def nameless(directory: Path, name: str = "nameless") -> Certificate:
 
 def expired(directory: Path, old: Certificate, ca: Certificate | None = None) -> Certificate:
     """Make the same certificate with an end that has passed, signed by itself or by a CA."""
-    cert, key = directory / "old.crt", directory / "old.key"
+    cert, key, request = directory / "old.crt", directory / "old.key", directory / "old.csr"
     cert.write_text(old.cert)
     key.write_text(old.key)
-    _openssl("x509", "-in", str(cert), "-signkey", str(key), "-days", "-1", "-out", str(cert))
-    if ca:  # openssl has a CA sign again only what signs itself.
-        _openssl("x509", "-in", str(cert), *_files(directory, ca), "-days", "-1", "-out", str(cert))
+    again = ("-days", "-1", "-copy_extensions", "copyall", "-out", str(cert))
+    _openssl("x509", "-x509toreq", "-in", str(cert), "-signkey", str(key), *again[2:4], "-out", str(request))
+    _openssl("x509", "-req", "-in", str(request), *(_files(directory, ca) if ca else ("-signkey", str(key))), *again)
     return Certificate(cert.read_text(), old.key)
 
 
