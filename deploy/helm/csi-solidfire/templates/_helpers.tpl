@@ -20,15 +20,20 @@ app.kubernetes.io/instance: {{ .root.Release.Name }}
 app.kubernetes.io/component: {{ .component }}
 {{- end }}
 
-{{/* Labels of an object; `component` is what it belongs to. */}}
-{{- define "csi-solidfire.labels" -}}
+{{/* Labels of pods: without the chart's version, so that a new chart for the same driver replaces no pod. */}}
+{{- define "csi-solidfire.podLabels" -}}
 {{ include "csi-solidfire.selector" . }}
 app.kubernetes.io/version: {{ .root.Chart.AppVersion | quote }}
-app.kubernetes.io/managed-by: {{ .root.Release.Service }}
-helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace "+" "_" }}
 {{- with .root.Values.commonLabels }}
 {{ toYaml . }}
 {{- end }}
+{{- end }}
+
+{{/* Labels of an object; `component` is what it belongs to. */}}
+{{- define "csi-solidfire.labels" -}}
+{{ include "csi-solidfire.podLabels" . }}
+app.kubernetes.io/managed-by: {{ .root.Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace "+" "_" }}
 {{- end }}
 
 {{- define "csi-solidfire.image" -}}
@@ -147,7 +152,7 @@ volumeMounts:
 {{- if and .cluster (not (has .cluster $names)) -}}
 {{ fail (printf "storageClasses: %s wants cluster %s, but clusters has: %s" .name .cluster (join ", " $names)) }}
 {{- end -}}
-{{- if not .secret -}}
+{{- if not (or .secret (hasKey (.parameters | default dict) "csi.storage.k8s.io/provisioner-secret-name")) -}}
 {{- if not $names -}}
 {{ fail "clusters is empty. Give at least one, for example:\n  clusters:\n    - name: main\n      endpoint: https://sf-mvip.example.org\n      existingSecret: solidfire-main   # a Secret with username and password" }}
 {{- end -}}
