@@ -30,7 +30,8 @@ def supported(current: str) -> tuple[str, ...]:
     return tuple(each for each in registry.VERSIONS if version(each) <= version(current))
 
 
-@method("GetClusterInfo", "1.0", _RIGHTS)
+# This one and GetClusterFullThreshold: for whom NetApp's page "Access control" lists them, and for nobody else.
+@method("GetClusterInfo", "1.0", "reporting")
 def get_cluster_info(cluster: Cluster, args: Args) -> Json:
     """Return names, addresses and ids."""
     identity = cluster.identity
@@ -76,7 +77,7 @@ def get_cluster_version_info(cluster: Cluster, args: Args) -> Json:
     }
 
 
-@method("GetClusterFullThreshold", "1.0", _RIGHTS)
+@method("GetClusterFullThreshold", "1.0", "clusterAdmin")
 def get_cluster_full_threshold(cluster: Cluster, args: Args) -> Json:
     """Return how full the cluster claims to be; it is a setting, nothing measured."""
     total, stage = cluster.settings.capacity, cluster.settings.fullness

@@ -142,7 +142,7 @@ def get_cluster_stats(cluster: Cluster, args: Args) -> Json:
     return {"clusterStats": found}
 
 
-@method("GetClusterCapacity", "1.0", _RIGHTS)
+@method("GetClusterCapacity", "1.0", "read reporting")
 def get_cluster_capacity(cluster: Cluster, args: Args) -> Json:
     """Return how much room there is and how much of it is promised."""
     capacity = cluster.settings.capacity
