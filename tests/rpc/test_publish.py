@@ -122,13 +122,15 @@ def test_the_array_itself_enforces_reading_only(
     assert ask.volume(array, handle)["access"] == access
 
 
-def test_nodes_that_share_a_volume_share_the_account_of_its_birth(array: Array, driver: Driver) -> None:
+def test_nodes_that_share_a_volume_share_an_account_that_has_nothing_else_of_theirs(array: Array, driver: Driver) -> None:
     handle = create(driver, host="node-3", capability=SHARED)
+    alone = create(driver, "pvc-2", host="node-3")
     first = publish(driver, handle, NODE_1, capability=SHARED)
     second = publish(driver, handle, NODE_2, capability=SHARED)
     assert first == second
     assert _works(array, handle, first)
-    assert ask.owner(array, handle) == "node-3-shop"
+    assert ask.owner(array, handle) == "shared-shop"
+    assert ask.owner(array, alone) == "node-3-shop"
     assert set(ask.volume(array, handle)["attributes"][KEY]["nodes"]) == {NODE_1, NODE_2}
 
 
@@ -148,22 +150,33 @@ def test_a_volume_is_not_shared_with_a_node_that_wants_it_alone(
 ) -> None:
     handle = create(driver)
     publish(driver, handle, NODE_1, capability=first)
-    before = ask.snapshot(array)
+    before = ask.volume(array, handle)
     with refused(grpc.StatusCode.FAILED_PRECONDITION, NODE_1):
         publish(driver, handle, NODE_2, capability=second)
-    assert ask.snapshot(array) == before
+    assert ask.volume(array, handle) == before
 
 
-def test_without_fencing_the_volume_stays_in_its_account(array: Array, driver: Driver) -> None:
+def test_without_fencing_all_nodes_have_one_account(array: Array, driver: Driver) -> None:
     handle = create(driver, parameters=UNFENCED)
     context = publish(driver, handle, NODE_2)
-    assert ask.owner(array, handle) == "node-1-shop"
+    assert ask.owner(array, handle) == "shared-shop"
     assert _works(array, handle, context)
     with refused(grpc.StatusCode.FAILED_PRECONDITION, NODE_2):
         publish(driver, handle, NODE_3)
     unpublish(driver, handle, NODE_2)
     assert ask.volume(array, handle)["access"] == "readWrite"
     assert "nodes" not in ask.volume(array, handle)["attributes"][KEY]
+    assert publish(driver, handle, NODE_3) == context
+
+
+def test_a_volume_that_was_shared_is_fenced_when_one_node_has_it_alone(array: Array, driver: Driver) -> None:
+    handle = create(driver, capability=SHARED)
+    shared = publish(driver, handle, NODE_1, capability=SHARED)
+    unpublish(driver, handle, NODE_1)
+    alone = publish(driver, handle, NODE_2)
+    assert ask.owner(array, handle) == "node-2-shop"
+    assert _works(array, handle, alone)
+    assert not _works(array, handle, shared)
 
 
 def test_other_peoples_attributes_are_kept(array: Array, driver: Driver) -> None:

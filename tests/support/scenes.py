@@ -151,9 +151,15 @@ SCENES = [
         _unpublished,
     ),
     Scene(
+        "publish to the first of several",
+        _publish(NODE_2, capability=SHARED),
+        _is(("pvc-1", "active", "shared-shop", "readWrite", [NODE_2]), among={"node-1-shop"}),
+        _created,
+    ),
+    Scene(
         "publish to a second node",
         _publish(NODE_2, capability=SHARED),
-        _is(("pvc-1", "active", "node-1-shop", "readWrite", [NODE_1, NODE_2]), among=set()),
+        _is(("pvc-1", "active", "shared-shop", "readWrite", [NODE_1, NODE_2]), among={"node-1-shop"}),
         _shared,
     ),
     Scene(
@@ -165,13 +171,13 @@ SCENES = [
     Scene(
         "unpublish from one of two",
         _unpublish(NODE_1),
-        _is(("pvc-1", "active", "node-1-shop", "readWrite", [NODE_2]), among=set()),
+        _is(("pvc-1", "active", "shared-shop", "readWrite", [NODE_2]), among={"node-1-shop"}),
         _shared_by_two,
     ),
     Scene(
         "unpublish from all",
         _unpublish(""),
-        _is(("pvc-1", "active", "node-1-shop", "locked", []), among=set()),
+        _is(("pvc-1", "active", "shared-shop", "locked", []), among={"node-1-shop"}),
         _shared_by_two,
     ),
 ]

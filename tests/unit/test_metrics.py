@@ -151,6 +151,7 @@ def test_the_reference_names_the_labels() -> None:
     metrics.element_call("GetAPI", "ok", 0)
     metrics.element_retry("GetAPI", "timeout")
     metrics.command("mount", "ok", 0)
+    metrics.kubernetes_call("get", "ok", 0)
     for family in metrics.REGISTRY.collect():
         if family.name.startswith("csi_solidfire_"):
             (row,) = (line for line in text.splitlines() if line.startswith(f"| `{family.name}"))
