@@ -63,13 +63,16 @@ def _cell(default: str) -> str:
 def _below(node: yaml.MappingNode, lines: list[str], prefix: str) -> Iterator[Value]:
     for key, value in node.value:
         path = f"{prefix}{key.value}"
-        if isinstance(value, yaml.MappingNode) and any(_comment(lines, child) for child, _ in value.value):
-            yield from _below(value, lines, f"{path}.")
-        elif isinstance(value, yaml.MappingNode) and value.value and not _comment(lines, key):
+        if isinstance(value, yaml.MappingNode) and _is_explained_below(lines, key, value):
             yield from _below(value, lines, f"{path}.")
         else:
-            default = yaml.SafeLoader("").construct_document(value)  # type: ignore[no-untyped-call]
+            default = yaml.SafeLoader("").construct_document(value)
             yield Value(path, json.dumps(default), _comment(lines, key))
+
+
+def _is_explained_below(lines: list[str], key: yaml.Node, value: yaml.MappingNode) -> bool:
+    explained = any(_comment(lines, child) for child, _ in value.value)
+    return explained or (bool(value.value) and not _comment(lines, key))
 
 
 def _comment(lines: list[str], key: yaml.Node) -> str:

@@ -61,7 +61,7 @@ def text(name: str) -> str:
 
 def objects(rendered: str) -> list[Object]:
     """Read rendered YAML; a key that occurs twice is an error, as it is for Kubernetes."""
-    return [document for document in yaml.load_all(rendered, _Strict) if document]  # noqa: S506 - a SafeLoader
+    return [document for document in yaml.load_all(rendered, _Strict) if document]
 
 
 def of_kind(kind: str, found: Sequence[Object]) -> list[Object]:
@@ -86,7 +86,7 @@ def plain() -> str:
 
 class _Strict(yaml.SafeLoader):
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        keys = [self.construct_object(key, deep=deep) for key, _ in node.value]  # type: ignore[no-untyped-call]
+        keys = [self.construct_object(key, deep=deep) for key, _ in node.value]
         twice = {key for key in keys if keys.count(key) > 1}
         if twice:
             raise yaml.YAMLError(f"twice in one mapping: {twice} {node.start_mark}")

@@ -1,0 +1,146 @@
+"""What is committed is what the chart renders, and what is wrong is told."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+import csi_solidfire
+from tests.chart import reference, rendering
+
+pytestmark = pytest.mark.timeout(1200)  # helm itself is built first, where the cache does not have it
+
+_ANEW = "`make chart` writes it anew; look at what changed"
+
+
+@pytest.mark.parametrize("values", [None, *rendering.VALUES.values(), rendering.PLAIN / "values.yaml"])
+def test_helm_finds_nothing_to_complain_about(values: Path | None) -> None:
+    given = [f"--values={values}"] if values else []
+    done = rendering.helm("lint", "--strict", str(rendering.CHART), *given)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "WARNING" not in done.stdout
+
+
+@pytest.mark.parametrize("name", rendering.VALUES)
+def test_what_is_rendered_is_what_was_looked_at(name: str) -> None:
+    assert rendering.text(name) == (rendering.GOLDEN / f"{name}.yaml").read_text(), _ANEW
+
+
+def test_no_golden_file_is_left_over() -> None:
+    assert {path.stem for path in rendering.GOLDEN.iterdir()} == rendering.VALUES.keys()
+
+
+def test_the_plain_manifests_are_the_chart() -> None:
+    assert (rendering.PLAIN / "csi-solidfire.yaml").read_text() == rendering.plain(), _ANEW
+
+
+def test_the_plain_manifests_know_nothing_of_helm() -> None:
+    text = (rendering.PLAIN / "csi-solidfire.yaml").read_text()
+    assert "helm.sh" not in text
+    assert "managed-by: Helm" not in text
+
+
+def test_kustomize_takes_all_plain_manifests() -> None:
+    listed = yaml.safe_load((rendering.PLAIN / "kustomization.yaml").read_text())["resources"]
+    there = {path.name for path in rendering.PLAIN.glob("*.yaml")}
+    assert set(listed) == there - {"kustomization.yaml", "values.yaml"}
+
+
+def test_the_readme_has_every_value() -> None:
+    assert reference.README.read_text() == reference.readme(), _ANEW
+
+
+def test_every_value_is_explained() -> None:
+    lists = [field for name in ("clusters", "storageClasses") for field in reference.fields(name)]
+    assert not [row.path for row in [*reference.values(), *lists] if not row.comment]
+    assert len(reference.values()) > 80
+
+
+@pytest.mark.parametrize("name", rendering.VALUES)
+def test_everything_is_valid_yaml_with_each_key_once(name: str) -> None:
+    found = rendering.objects(rendering.text(name))
+    assert {"CSIDriver", "Deployment", "DaemonSet"} <= {item["kind"] for item in found}
+    names = [(item["kind"], item["metadata"].get("namespace"), item["metadata"]["name"]) for item in found]
+    assert len(names) == len(set(names))
+
+
+@pytest.mark.parametrize("name", rendering.VALUES)
+def test_everything_namespaced_is_in_the_releases_namespace(name: str) -> None:
+    """Only the Roles for a class's own Secret are where that Secret is."""
+    elsewhere = {
+        item["metadata"]["name"]
+        for item in rendering.objects(rendering.text(name))
+        if item["metadata"].get("namespace", rendering.NAMESPACE) != rendering.NAMESPACE
+    }
+    assert all("-class-" in found for found in elsewhere)
+
+
+def test_the_chart_has_the_drivers_version() -> None:
+    chart = yaml.safe_load((rendering.CHART / "Chart.yaml").read_text())
+    assert chart["appVersion"] == csi_solidfire.__version__
+
+
+def test_names_of_any_release_fit() -> None:
+    found = rendering.objects(rendering.template(rendering.VALUES["monitoring"], release="r" * 53))
+    for item in found:
+        assert len(item["metadata"]["name"]) <= 63
+
+
+def test_notes_tell_the_next_steps() -> None:
+    # helm's client side alone tells the notes: a dry run of an installation.
+    done = rendering.helm(
+        *("install", "sf", str(rendering.CHART), "--dry-run=client", "--namespace=storage", "--hide-secret"),
+        f"--values={rendering.VALUES['several-clusters']}",
+    )
+    assert done.returncode == 0, done.stderr
+    notes = done.stdout.partition("NOTES:")[2]
+    for wanted in (
+        "kubectl label namespace storage pod-security.kubernetes.io/enforce=privileged",
+        "deployment/sf-csi-solidfire-controller",
+        "daemonset/sf-csi-solidfire-node",
+        "helm -n storage test sf",
+        "databases (the default one) scratch tenant-a",
+        "create secret generic solidfire-gold",
+        "The password of cluster silver is kept in this release's values",
+    ):
+        assert wanted in notes
+    assert "signs" not in notes  # a piece of the password
+
+
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        ("{}", r"clusters is empty\. Give at least one.*existingSecret: solidfire-main"),
+        (
+            "clusters: [{name: a, existingSecret: s}, {name: b, existingSecret: s}]",
+            "storageClasses: solidfire must say which cluster it is for: a, b",
+        ),
+        (
+            "clusters: [{name: a, existingSecret: s}]\nstorageClasses: [{name: x, cluster: c}]",
+            "storageClasses: x wants cluster c, but clusters has: a",
+        ),
+        ("clusters: [{name: a, existingSecret: s}, {name: a, existingSecret: s}]", "clusters: two are called a"),
+        (
+            "clusters: [{name: a, existingSecret: s}]\nstorageClasses: [{name: x}, {name: x}]",
+            "storageClasses: two are called x",
+        ),
+        (
+            "clusters: [{name: a, existingSecret: s}]\nnode: {serviceAccount: {create: false}}",
+            "node.serviceAccount.name is needed",
+        ),
+    ],
+)
+def test_values_that_lead_nowhere_are_told(values: str, told: str, tmp_path: Path) -> None:
+    file = tmp_path / "values.yaml"
+    file.write_text(values)
+    with pytest.raises(ValueError, match=r"(?s)" + told):
+        rendering.template(file)
+
+
+@pytest.mark.parametrize("version", ["1.33.9", "1.28.0"])
+def test_a_kubernetes_that_is_too_old_is_refused(version: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(version)):
+        rendering.template(rendering.VALUES["minimal"], f"--kube-version={version}")
