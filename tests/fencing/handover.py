@@ -57,10 +57,10 @@ class Held:
         self.theirs.append(self.theirs_on(node))
 
     def wait_for_attempts(self) -> None:
-        """Wait until the pod has tried to write, and its node to log in, some more times in vain."""
-        self.writer.wait_for_failures()
+        """Wait until the pod has tried to write some more times, and its node to log in, in vain or not."""
+        self.writer.wait_for_attempts()
         before = self.refused_logins()
-        wait_until(lambda: self.refused_logins() >= before + 2, 120)
+        wait_until(lambda: self.refused_logins() >= before + 2 or self.session() == "LOGGED_IN", 120)
 
     def found_on(self, node: Node) -> tuple[int, str]:
         """Return how many of the pod's writes are there, and a checksum of what the next node wrote."""

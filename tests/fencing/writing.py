@@ -28,6 +28,10 @@ class Notes:
     failures: list[str]
     resumed: bool
 
+    @property
+    def attempts(self) -> int:
+        return self.acknowledged + len(self.failures)
+
     @classmethod
     def parse(cls, text: str) -> Notes:
         lines = [line.split() for line in text.split("\n")[:-1]]
@@ -66,10 +70,10 @@ class Writer:
         wanted = self.notes().acknowledged + more
         wait_until(lambda: self.notes().acknowledged >= wanted, 120)
 
-    def wait_for_failures(self, more: int = 20) -> None:
-        """Wait until so many more writes have failed."""
-        wanted = len(self.notes().failures) + more
-        wait_until(lambda: len(self.notes().failures) >= wanted, 120)
+    def wait_for_attempts(self, more: int = 20) -> None:
+        """Wait until it has tried so many more times, in vain or not."""
+        wanted = self.notes().attempts + more
+        wait_until(lambda: self.notes().attempts >= wanted, 120)
 
     def stop(self) -> None:
         self.node.machine.run(["systemctl", "stop", self.name], check=False)
