@@ -117,7 +117,8 @@ def test_two_controllers_give_a_volume_to_two_nodes_at_once(
     """
     volume, nodes = make(), {"node-1": node, "node-2": other_node}
     ids = [each.id for each in nodes.values()]
-    faults, answers = Faults(site), []
+    faults = Faults(site)
+    answers: list[int] = []
     with controller(site, "one") as one, controller(site, "two") as two:
         while answers.count(2) < _COLLISIONS:
             assert len(answers) < _MOST_RACES
