@@ -45,15 +45,18 @@ class Api:
         created: Object = resource.create(body=dict(document), namespace=namespace, _request_timeout=_TIMEOUT).to_dict()
         return created
 
-    def apply(self, manifests: str | Mapping[str, Any], namespace: str | None = None) -> list[Object]:
+    def apply(
+        self, manifests: str | Mapping[str, Any], namespace: str | None = None, *, dry_run: bool = False
+    ) -> list[Object]:
         """Create or change objects in their order, as `kubectl apply --server-side --force-conflicts` does.
 
         Args:
             manifests: One object, or a text of YAML documents.
             namespace: For objects that name none.
+            dry_run: The server only says what would become of it.
         """
         documents = yaml.safe_load_all(manifests) if isinstance(manifests, str) else [manifests]
-        return [self._apply(document, namespace) for document in documents if document]
+        return [self._apply(document, namespace, dry_run) for document in documents if document]
 
     def get(self, kind: str, name: str, namespace: str | None = None, *, api_version: str | None = None) -> Object:
         """Return one object."""
@@ -164,13 +167,14 @@ class Api:
     ) -> None:
         self.close()
 
-    def _apply(self, document: Mapping[str, Any], namespace: str | None) -> Object:
+    def _apply(self, document: Mapping[str, Any], namespace: str | None, dry_run: bool) -> Object:
         resource = self._resource(document["kind"], document["apiVersion"])
         applied: Object = resource.server_side_apply(
             body=dict(document),
             namespace=document["metadata"].get("namespace") or namespace,
             field_manager=_MANAGER,
             force_conflicts=True,
+            dry_run="All" if dry_run else None,
             _request_timeout=_TIMEOUT,
         ).to_dict()
         return applied

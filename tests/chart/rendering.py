@@ -64,6 +64,11 @@ def objects(rendered: str) -> list[Object]:
     return [document for document in yaml.load_all(rendered, _Strict) if document]
 
 
+def installed(name: str) -> list[Object]:
+    """Return the objects that `helm install` makes: without those of `helm test`."""
+    return [item for item in objects(text(name)) if "helm.sh/hook" not in item["metadata"].get("annotations", {})]
+
+
 def of_kind(kind: str, found: Sequence[Object]) -> list[Object]:
     return [item for item in found if item["kind"] == kind]
 
