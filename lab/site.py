@@ -127,7 +127,9 @@ class Site:
     def __init__(self, run: Run) -> None:
         self.run = run
         self.array = run.machines["array"]
-        self.nodes = {name: Node(machine) for name, machine in run.machines.items() if name != "array"}
+        self.nodes = {
+            name: Node(machine) for name, machine in list(run.machines.items()) if _CSI_PORT in machine.forwards
+        }
         self.endpoint = f"https://127.0.0.1:{self.array.forwards[_API_PORT]}"
         self.controller_socket = run.directory / "controller.sock"
         self.clusters = run.directory / "clusters"
@@ -171,6 +173,14 @@ class Site:
         return site
 
     @classmethod
+    def of_array(cls, run: Run) -> Self:
+        """Restore an array in a run, from the run's image, and start its Element API; no nodes, no driver."""
+        run.start("array", address=[MVIP, SVIP, SIP], forwards=[_API_PORT])
+        site = cls(run)
+        site.start_array()
+        return site
+
+    @classmethod
     def attach(cls) -> Self | None:
         """Return the site that was left up, if there is one."""
         run = Run.attach()
@@ -193,6 +203,11 @@ class Site:
         _wait(lambda: self.array.run(["test", "-s", f"{_STATE}/array.crt"], check=False).exit_code == 0)
         self._write_secret({"endpoint": self.endpoint, "username": ADMIN, "password": password, "svip": SVIP})
         _wait(lambda: bool(self.call("GetClusterInfo")))
+
+    def secret(self) -> dict[str, str]:
+        """The Secret of the cluster as a user writes it, for a driver on the storage network."""
+        written = {file.name: file.read_text() for file in (self.clusters / "lab").iterdir()}
+        return written | {"endpoint": f"https://{MVIP}"}
 
     def _write_secret(self, values: Mapping[str, str]) -> None:
         """Write the cluster's directory as kubelet would mount a Secret."""

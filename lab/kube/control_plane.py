@@ -1,4 +1,4 @@
-"""etcd and kube-apiserver as processes of this machine."""
+"""etcd, kube-apiserver and, if wanted, the controllers and the scheduler, as processes of this machine."""
 
 from __future__ import annotations
 
@@ -32,6 +32,9 @@ _NAMES: Final = (
 )
 _ETCD: Final = "etcd"
 _API_SERVER: Final = "kube-apiserver"
+# The API server reaches a kubelet by its node's name, at a port of the loopback that leads into the VM. Its resolver
+# knows no file but this one, so it is given one of its own, in a mount namespace of its own.
+_WITH_HOSTS: Final = 'mount --bind "$1" /etc/hosts && shift && exec "$@"'
 _READY_SECONDS: Final = 60.0  # about four, where nothing else runs
 _POLL: Final = 0.02  # seconds
 # Below the ports that Linux gives to connections (ip_local_port_range): a client that knocks at the port of a stopped
@@ -50,18 +53,19 @@ class Keeper(Protocol):
 
 
 class ControlPlane:
-    """A Kubernetes API with nothing behind it: no controllers, no scheduler, no nodes, no default service accounts.
+    """A Kubernetes API, with nothing behind it unless `start_controllers` is called.
 
-    Made by `start`; a context manager. Its processes end with it, or with the process that started it, however that
-    ends.
+    That means no scheduler, no nodes, no default service accounts; what is deleted leaves what it owned. Made by
+    `start`; a context manager. Its processes end with it, or with the process that started it, however that ends.
     """
 
-    def __init__(self, directory: Path, keeper: Keeper) -> None:
+    def __init__(self, directory: Path, keeper: Keeper, nodes: Sequence[str] = ()) -> None:
         """Prepare one; `start_etcd` and `start_api` start it.
 
         Args:
             directory: For its keys, its data, its kubeconfigs and its logs. Made here; must not be there yet.
             keeper: Of its processes.
+            nodes: Names of nodes whose kubelets are reached at this machine's loopback.
         """
         directory.mkdir(mode=0o700, parents=True)
         self.directory: Final = directory
@@ -69,6 +73,7 @@ class ControlPlane:
         self.port: Final = free_port()
         self._etcd_port = free_port()
         self._keeper = keeper
+        self._nodes = nodes
         self._own: Children | None = None
         self._pid = 0
 
@@ -157,8 +162,27 @@ class ControlPlane:
             *("--authorization-mode=Node,RBAC", "--enable-admission-plugins=NodeRestriction"),
             "--allow-privileged=true",
         ]
-        self._pid = self._keeper.spawn(_API_SERVER, command, self._log(_API_SERVER))
+        self._pid = self._keeper.spawn(_API_SERVER, [*self._with_hosts(), *command], self._log(_API_SERVER))
         self._await_ready()
+
+    def start_controllers(self) -> None:
+        """Start the controller manager and the scheduler."""
+        ca, tokens = self.authority.certificate, self.authority.token_key
+        self._start_controller(
+            programs.KUBE_CONTROLLER_MANAGER,
+            *("--use-service-account-credentials", f"--root-ca-file={ca.cert}"),
+            f"--service-account-private-key-file={tokens}",
+        )
+        self._start_controller(programs.KUBE_SCHEDULER)
+
+    def _start_controller(self, program: programs.Program, *flags: str) -> None:
+        config = self.kubeconfig(f"system:{program.name}")
+        roles = ("--kubeconfig", "--authentication-kubeconfig", "--authorization-kubeconfig")
+        command = [
+            *(str(programs.built(program)), *(f"{role}={config}" for role in roles)),
+            *("--leader-elect=false", f"--bind-address={_LOOPBACK}", f"--secure-port={free_port()}", *flags),
+        ]
+        self._keeper.spawn(program.name, command, self._log(program.name))
 
     def stop_api(self) -> None:
         """End the API server at once, as a crash would; return when it is gone."""
@@ -184,6 +208,14 @@ class ControlPlane:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def _with_hosts(self) -> list[str]:
+        if not self._nodes:
+            return []
+        hosts = self.directory / "hosts"
+        hosts.write_text(f"{_LOOPBACK} localhost {' '.join(self._nodes)}\n")
+        as_root = [] if os.geteuid() == 0 else ["--map-root-user"]
+        return ["unshare", "--mount", *as_root, "--", "sh", "-c", _WITH_HOSTS, "sh", str(hosts)]
 
     def _await_ready(self) -> None:
         deadline = time.monotonic() + _READY_SECONDS

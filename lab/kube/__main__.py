@@ -1,0 +1,92 @@
+"""`python -m lab.kube up | down`: a Kubernetes with two nodes and an array, left up to look around."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+from lab import programs
+from lab.kube.cluster import NAME, Cluster
+from lab.vm import AlreadyUp, LabError, Run
+
+_ENVIRONMENT = "environment"
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m lab.kube", description=__doc__)
+    parser.add_argument("action", choices=("up", "down"))
+    action = parser.parse_args().action
+    try:
+        return _up() if action == "up" else _down()
+    except (LabError, programs.BuildError) as error:
+        print(f"The Kubernetes lab failed: {error}", file=sys.stderr)
+        return 1
+
+
+def _up() -> int:
+    try:
+        cluster = Cluster.start(detached=True, say=lambda text: print(f"  {text}", flush=True))
+    except AlreadyUp:
+        run = Run.attach(NAME)
+        if run is None:
+            raise
+        _show(run.directory)
+        return 0
+    _write_environment(cluster)
+    cluster.close()
+    _show(cluster.run.directory)
+    return 0
+
+
+def _down() -> int:
+    run = Run.attach(NAME)
+    if run is None:
+        print("No Kubernetes lab is up.")
+        return 0
+    run.down()
+    print("The Kubernetes lab is down; nothing of it is left but the cached images and programs.")
+    return 0
+
+
+def _write_environment(cluster: Cluster) -> None:
+    """Write a file to be sourced, which puts the cluster's own kubectl and helm first."""
+    directory = cluster.run.directory
+    tools = directory / "bin"
+    tools.mkdir()
+    for program in (programs.KUBECTL, programs.HELM):
+        (tools / program.name).symlink_to(programs.built(program, print))
+    lines = [
+        f"export KUBECONFIG='{cluster.kubeconfig}'",
+        f"export KUBECACHEDIR='{directory / 'cache'}'",
+        f"export PATH='{tools}':\"$PATH\"",
+    ]
+    (directory / _ENVIRONMENT).write_text("\n".join(lines) + "\n")
+
+
+def _show(directory: Path) -> None:
+    environment = _shortened(directory / _ENVIRONMENT)
+    print(
+        f"""
+The Kubernetes lab is up: two nodes, and an array with nothing on it.
+
+  . {environment}     gives this shell its kubectl, helm and kubeconfig
+  kubectl get nodes
+
+  python -m lab.vm shell --run {NAME} node-1     a shell on a node, or on `array` (with the Python in .venv/bin)
+  {_shortened(directory / "plane")}/*.log     what the control plane says
+
+  make kubernetes-down     ends it all
+"""
+    )
+
+
+def _shortened(path: Path) -> str:
+    home = str(Path.home())
+    text = str(path)
+    return text.replace(home, "~", 1) if text.startswith(f"{home}{os.sep}") else text
+
+
+if __name__ == "__main__":
+    sys.exit(main())
