@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lab lab-down bench packages image unit vm sanity format clean clean-lab
+.PHONY: help demo test check lab lab-down bench packages image unit vm sanity chart format clean clean-lab
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,6 +44,9 @@ packages: $(READY) ## Install the Debian packages the lab needs (asks before it 
 
 image: $(READY) packages ## Build the VMs' image, unless the cache has it
 	@$(BIN)/python -m lab.vm build
+
+chart: $(READY) ## Write anew what is rendered from the Helm chart
+	$(BIN)/python -m tests.chart.update
 
 format: $(READY) ## Let ruff format and mend what it can
 	$(BIN)/ruff check --fix .
