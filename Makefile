@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lab lab-down bench packages image unit vm sanity chart format clean clean-lab
+.PHONY: help demo test check lab lab-down bench packages programs image unit vm sanity chart format clean clean-lab
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -24,10 +24,10 @@ check: $(READY) ## Lint, types, layers, sizes
 	$(BIN)/deptry csi_solidfire --ignore DEP002
 	$(BIN)/python -m tests.house
 
-unit: $(READY) ## Run the tests that need no VM
+unit: $(READY) programs ## Run the tests that need no VM
 	$(BIN)/pytest -m "not vm" -n 2 --dist worksteal
 
-vm: $(READY) packages image ## Run the tests that need the lab's VMs, csi-sanity among them
+vm: $(READY) packages programs image ## Run the tests that need the lab's VMs, csi-sanity among them
 	$(BIN)/pytest -m vm -n 2 --dist loadfile
 
 lab: $(READY) packages ## Start an array and two nodes and leave them up
@@ -41,6 +41,9 @@ bench: $(READY) packages ## Measure, as ratios against the bare thing
 
 packages: $(READY) ## Install the Debian packages the lab needs (asks before it uses sudo)
 	@$(BIN)/python -m lab.packages
+
+programs: $(READY) ## Build the Go programs that the tests run, unless the cache has them
+	@$(BIN)/python -m lab.programs
 
 image: $(READY) packages ## Build the VMs' image, unless the cache has it
 	@$(BIN)/python -m lab.vm build
