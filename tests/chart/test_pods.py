@@ -163,8 +163,8 @@ def test_each_cluster_is_a_directory_of_its_own() -> None:
     }
     sources = {v["name"]: v["projected"]["sources"] for v in pod["volumes"] if "projected" in v}
     assert sources == {
-        "cluster-gold": [{"secret": {"name": "solidfire-gold"}}],
-        "cluster-silver": [{"secret": {"name": "csi-solidfire-cluster-silver"}}],
+        "cluster-gold": [{"secret": {"name": "solidfire-gold", "optional": True}}],
+        "cluster-silver": [{"secret": {"name": "csi-solidfire-cluster-silver", "optional": True}}],
     }
 
 
@@ -172,7 +172,7 @@ def test_an_endpoint_beside_an_existing_secret_is_mounted_with_it() -> None:
     found = _found("minimal")
     (volume,) = [volume for volume in _pod("minimal", "Deployment")["volumes"] if "projected" in volume]
     assert volume["projected"]["sources"] == [
-        {"secret": {"name": "solidfire-main"}},
+        {"secret": {"name": "solidfire-main", "optional": True}},
         {"configMap": {"name": "csi-solidfire-cluster-main"}},
     ]
     assert one("ConfigMap", found)["data"] == {"endpoint": "https://sf-mvip.example.org"}
