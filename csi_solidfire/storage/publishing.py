@@ -112,22 +112,20 @@ def _account(cluster: Cluster, volume: Volume, mark: VolumeMark, node: NodeId, a
     """
     fenced = mark.fencing and attachment.mode.is_single_node
     owner = AccountMark(node.hostname if fenced else "", mark.namespace)
-    if not fenced or mark.last == node.hostname:
+    if mark.last == node.hostname if fenced else mark.nodes:
         try:
             account = cluster.client.get_account_by_id(volume.account_id)
         except UnknownAccount:
             cluster.accounts.forget_id(volume.account_id)
             raise
-        if _may_stay(mark, node, owner, account):
+        if not fenced or _may_stay(mark, node, owner, account):
             return account
     return cluster.accounts.ensure(owner, avoid=mark.given if fenced else ())
 
 
 def _may_stay(mark: VolumeMark, node: NodeId, owner: AccountMark, account: Account) -> bool:
-    """Tell whether the account the volume is in will do for this node."""
+    """Tell whether the account that a volume is in will do for the one node that is to have it."""
     theirs = AccountMark.of(account)
-    if not owner.hostname:
-        return bool(mark.nodes) or theirs == owner
     if theirs is None or theirs.in_service != owner or mark.given[-1:] != (account.account_id,):
         return False  # Not this node's, or another node had the volume since: what this one holds is out of date.
     return node in mark.nodes or not theirs.retired
