@@ -107,12 +107,18 @@ class Publishing:
             )
 
     def _targets(self, handle: VolumeHandle, source: Mount) -> list[Mount]:
-        """Return the other mounts of what is staged."""
+        """Return the other mounts of what is staged.
+
+        Only those in kubelet's directory are pods': a container that sees the host's root somewhere else, too, has
+        every mount of the host a second time there.
+        """
+        kubelet_dir = self._host.resolve(self._kubelet_dir)
         return [
             mount
             for mount in mounts.everything(self._host)
             if (mount.fstype, mount.root, mount.number) == (source.fstype, source.root, source.number)
             and mount.point != source.point
+            and mount.point.is_relative_to(kubelet_dir)
             and mounts.volume_of(self._host, mount) == handle
         ]
 

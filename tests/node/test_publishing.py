@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -74,6 +75,20 @@ def test_a_device_is_not_writable_and_protected_at_once(world: World) -> None:
 
     assert not world.host.disks["sda"].read_only
     assert SECOND_POD not in world.host.files
+
+
+@pytest.mark.parametrize("access", ACCESSES)
+@pytest.mark.parametrize("read_only", [False, True])
+def test_the_hosts_own_view_of_a_staged_volume_is_no_pod(world: World, access: Access, read_only: bool) -> None:
+    """A container that sees the host's root at /host has all that it mounts there for a second time."""
+    world.stage(access)
+    world.host.mounts += [
+        replace(mount, id=1000 + mount.id, point=Path(f"/host{mount.point}")) for mount in world.host.mounts
+    ]
+
+    world.publish(access, sole=True, read_only=read_only)
+
+    assert len(world.host.mounts_at(POD)) == 1
 
 
 @pytest.mark.parametrize("access", ACCESSES)
