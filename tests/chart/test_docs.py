@@ -1,0 +1,64 @@
+"""The examples in the how-to pages are taken by the chart and by Kubernetes."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from lab.kube import Api
+from tests.chart import rendering
+
+pytestmark = pytest.mark.timeout(1800)
+
+_PAGES = rendering.REPOSITORY / "docs/how-to"
+_BLOCK = re.compile(r"^```yaml\n(.*?)^```", re.MULTILINE | re.DOTALL)
+
+
+def _examples(page: str) -> list[Any]:
+    return [yaml.safe_load(block) for block in _BLOCK.findall((_PAGES / page).read_text())]
+
+
+def _is_object(example: Any) -> bool:
+    return isinstance(example, dict) and "kind" in example
+
+
+def _values(example: Any) -> dict[str, Any]:
+    values: dict[str, Any] = {"storageClasses": example} if isinstance(example, list) else example
+    return {"clusters": [{"name": "main", "existingSecret": "solidfire-main"}], **values}
+
+
+@pytest.mark.parametrize("page", ["install.md", "storage-classes.md"])
+def test_examples_of_values_render(page: str, tmp_path: Path) -> None:
+    examples = [example for example in _examples(page) if not _is_object(example)]
+    assert examples
+    for number, example in enumerate(examples):
+        file = tmp_path / f"{number}.yaml"
+        file.write_text(yaml.safe_dump(_values(example)))
+        found = rendering.objects(rendering.template(file))
+        classes = {item["metadata"]["name"] for item in rendering.of_kind("StorageClass", found)}
+        assert classes == {item["name"] for item in _values(example)["storageClasses"]}
+
+
+def test_examples_of_objects_are_accepted(admin: Api) -> None:
+    examples = [example for example in _examples("storage-classes.md") if _is_object(example)]
+    assert examples
+    for example in examples:
+        admin.apply(example, "default", dry_run=True)
+
+
+def test_every_parameter_has_an_example() -> None:
+    """But for those that hardly anybody needs."""
+    shown = set(re.findall(r"\w+", (_PAGES / "storage-classes.md").read_text()))
+    schema = (rendering.CHART / "values.schema.json").read_text()
+    (names,) = re.findall(r'"enum": \[\s*("accountNamespace".*?)\]', schema, re.DOTALL)
+    assert set(re.findall(r"\w+", names)) - shown == {"accountNamespace"}
+
+
+def test_links_lead_somewhere() -> None:
+    for page in (*_PAGES.glob("*.md"), rendering.CHART / "README.md", rendering.PLAIN / "README.md"):
+        for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text()):
+            assert (page.parent / target).exists(), f"{page.name}: {target}"
