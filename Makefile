@@ -4,9 +4,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+LOCKED := --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --custom-compile-command "make lock"
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lab lab-down bench packages programs image unit vm sanity chart format clean clean-lab
+.PHONY: help demo test check lab lab-down bench packages programs image driver-image lock unit vm sanity chart format clean clean-lab
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -27,7 +28,7 @@ check: $(READY) ## Lint, types, layers, sizes
 unit: $(READY) programs ## Run the tests that need no VM
 	$(BIN)/pytest -m "not vm" -n 2 --dist worksteal
 
-vm: $(READY) packages programs image ## Run the tests that need the lab's VMs, csi-sanity among them
+vm: $(READY) packages programs image driver-image ## Run the tests that need the lab's VMs, csi-sanity among them
 	$(BIN)/pytest -m vm -n 2 --dist loadfile
 
 lab: $(READY) packages ## Start an array and two nodes and leave them up
@@ -48,6 +49,16 @@ programs: $(READY) ## Build the Go programs that the tests run, unless the cache
 image: $(READY) packages ## Build the VMs' image, unless the cache has it
 	@$(BIN)/python -m lab.vm build
 
+driver-image: $(READY) ## Build the driver's container image, unless the cache has it
+	@$(BIN)/python -m lab.packages buildah
+	@$(BIN)/python -m lab.driver_image
+
+lock: $(READY) ## Choose anew the versions of the Python packages in the driver's image
+	$(BIN)/pip install --quiet --disable-pip-version-check uv
+	$(BIN)/uv pip compile $(LOCKED) --output-file deploy/image/run.txt --upgrade pyproject.toml
+	$(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], sep="\n")' \
+	| $(BIN)/uv pip compile $(LOCKED) --output-file deploy/image/build.txt --upgrade -
+
 chart: $(READY) ## Write anew what is rendered from the Helm chart
 	$(BIN)/python -m tests.chart.update
 
@@ -58,7 +69,8 @@ format: $(READY) ## Let ruff format and mend what it can
 clean: ## Remove what was built in this checkout
 	rm -rf $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache csi_solidfire/pb/*_pb2*
 
-clean-lab: ## Throw the lab's cached image away
+clean-lab: ## Throw the lab's cached images away
+	$(BIN)/python -m lab.driver_image clean
 	$(BIN)/python -m lab.vm clean
 
 $(READY): pyproject.toml hatch_build.py $(wildcard proto/*.proto)

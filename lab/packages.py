@@ -1,4 +1,7 @@
-"""Debian packages that the lab needs on the machine it runs on: found missing, asked for, installed."""
+"""Debian packages that the lab needs on the machine it runs on: found missing, asked for, installed.
+
+python -m lab.packages [PACKAGE...]     # those for VMs, and these
+"""
 
 from __future__ import annotations
 
@@ -6,28 +9,30 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 
 from lab.vm.packages import HOST
 
 
-def missing() -> list[str]:
+def missing(names: Sequence[str] = HOST) -> list[str]:
     """Return the packages that are not installed."""
     asked = subprocess.run(
-        ["dpkg-query", "--show", "--showformat", "${db:Status-Abbrev} ${Package}\n", *HOST],
+        ["dpkg-query", "--show", "--showformat", "${db:Status-Abbrev} ${Package}\n", *names],
         capture_output=True,
         text=True,
         check=False,
         timeout=60,
     )
     installed = {line.split()[1] for line in asked.stdout.splitlines() if line.startswith("ii ")}
-    return [name for name in HOST if name not in installed]
+    return [name for name in names if name not in installed]
 
 
-def main() -> int:
+def main(more: Sequence[str] = ()) -> int:
+    names = (*HOST, *more)
     if shutil.which("dpkg-query") is None:
-        print(f"This is not a Debian: install what these packages hold yourself: {' '.join(HOST)}")
+        print(f"This is not a Debian: install what these packages hold yourself: {' '.join(names)}")
         return 0 if shutil.which("qemu-system-x86_64") else 1
-    wanted = missing()
+    wanted = missing(names)
     if not wanted:
         return 0
     print(f"The lab needs these Debian packages: {' '.join(wanted)}")
@@ -58,4 +63,4 @@ def _as_root() -> list[str] | None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

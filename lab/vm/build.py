@@ -33,7 +33,7 @@ _ROOT_TIMEOUT: Final = 1800.0  # seconds; a slow mirror is the usual reason
 _PIP_TIMEOUT: Final = 900.0
 _BOOT_TIMEOUT: Final = 300.0
 _SAVE_TIMEOUT: Final = 120.0
-_WHEELS: Final = ("manylinux_2_28_x86_64", "manylinux_2_17_x86_64", "manylinux2014_x86_64")
+WHEELS: Final = ("manylinux_2_28_x86_64", "manylinux_2_17_x86_64", "manylinux2014_x86_64")
 
 MayUseSudo = Callable[[str], bool]
 
@@ -55,7 +55,7 @@ def clear(building: Path, may_use_sudo: MayUseSudo) -> None:
     """Remove what an interrupted build left, some of which may be root's."""
     shutil.rmtree(building, ignore_errors=True)
     if building.exists():
-        _as_root(["rm", "-rf", "--one-file-system", str(building)], building.with_suffix(".log"), may_use_sudo)
+        as_root(["rm", "-rf", "--one-file-system", str(building)], building.with_suffix(".log"), may_use_sudo)
 
 
 def ask(command: str) -> bool:
@@ -82,7 +82,7 @@ def _install_python(requirements: Sequence[str], target: Path) -> None:
     command = [
         *(sys.executable, "-m", "pip", "install", "--quiet", "--no-input", "--target", str(target)),
         *("--python-version", packages.PYTHON, "--implementation", "cp", "--only-binary", ":all:"),
-        *(f"--platform={wheels}" for wheels in _WHEELS),
+        *(f"--platform={wheels}" for wheels in WHEELS),
         *requirements,
     ]
     done = subprocess.run(command, capture_output=True, text=True, timeout=_PIP_TIMEOUT, check=False)
@@ -108,23 +108,23 @@ def _make_root(output: Path, site_packages: Path, kind: Kind, may_use_sudo: MayU
         f"--include={','.join(kind.all_packages)}",
         *(f"--dpkgopt=path-exclude=/usr/share/{what}/*" for what in ("doc", "man", "locale", "info")),
         "--dpkgopt=force-unsafe-io",
-        *(f"--aptopt={option}" for option in _apt_network_options()),
+        *(f"--aptopt={option}" for option in apt_network_options()),
         f'--essential-hook={before} "$1"',
         *(f"--customize-hook=upload {shlex.join([str(file), path])}" for path, file in kind.files.items()),
         f'--customize-hook={shlex.join(["sh", str(output / "kind.sh")])} "$1"',
         f'--customize-hook={finish} "$1" {rest}',
-        *(packages.SUITE, "/dev/null", *_sources()),
+        *(packages.SUITE, "/dev/null", *sources()),
     ]
-    _as_root(command, output / "root.log", may_use_sudo)
+    as_root(command, output / "root.log", may_use_sudo)
     shutil.rmtree(temporary)
 
 
-def _as_root(command: list[str], log: Path, may_use_sudo: MayUseSudo) -> None:
+def as_root(command: list[str], log: Path, may_use_sudo: MayUseSudo) -> None:
     if os.getuid() != 0:
         never_ask = [] if sys.stdin.isatty() else ["-n"]
         command = ["sudo", *never_ask, "--preserve-env=http_proxy,https_proxy,no_proxy", *command]
         if not may_use_sudo(shlex.join(command)):
-            raise LabError("building the lab's image takes one command as root, which was refused")
+            raise LabError("building an image takes a command as root, which was refused")
     with log.open("wb") as output:
         done = subprocess.run(
             command,
@@ -135,10 +135,10 @@ def _as_root(command: list[str], log: Path, may_use_sudo: MayUseSudo) -> None:
             check=False,
         )
     if done.returncode:
-        raise LabError(f"making the guest's root failed ({log}): {tail(log)}")
+        raise LabError(f"what was done as root failed ({log}): {tail(log)}")
 
 
-def _sources() -> list[str]:
+def sources() -> list[str]:
     """Lines for apt: from the mirrors that this machine uses, if it is a Debian, else from Debian's own."""
     mirrors = _mirrors()
     signed = f"[signed-by={_KEYRING}] " if Path(_KEYRING).exists() else ""
@@ -158,7 +158,7 @@ def _mirrors() -> dict[str, str]:
     return {label: uri.rstrip("/") for label, uri in lines if uri.startswith(("http://", "https://"))}
 
 
-def _apt_network_options() -> list[str]:
+def apt_network_options() -> list[str]:
     """Proxies and certificates that this machine's apt has been told to use."""
     listed = _output("apt-config", "dump", "--format", '%f "%v";%n', "Acquire")
     return [line for line in listed.splitlines() if re.match(r"Acquire::https?::.*(Proxy|CaInfo|Ssl|Verify)", line)]
