@@ -1,31 +1,35 @@
 """The driver's main job told in lines, each of which was checked where it happened.
 
-A volume is created for a claim, reached with CHAP from one node, fenced, reached from another node with its
-data intact, and deleted without a trace.
+A volume is created for a claim and written to from one node, which is cut off and shut out in the middle of it;
+another node goes on with all that was written; and the volume is deleted without a trace.
 """
 
 from __future__ import annotations
 
+import errno
+import os
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import grpc
 
-from csi_solidfire.handles import Chap, PublishContext, VolumeHandle
-from csi_solidfire.node.records import Record
+from csi_solidfire.handles import PublishContext, VolumeHandle
 from csi_solidfire.pb import csi_pb2
-from lab import csi
+from lab import csi, writer
+from lab.pods import Writer, refused_logins, written
 from lab.site import Node, Site
 from lab.vm import LabError
 
 _NAMESPACE = "shop"
 _CLAIM = "orders-db"
 _NAME = "pvc-6f2c1b7e-0d4a-4f5e-9c1d-0a7be2d1c0de"
-_MEGABYTES = 8
-_SECONDS = 30.0
+_LINES = 25
+_PATIENCE = 5  # seconds that a node's kernel waits for a lost session; 120 are the default
+_SECONDS = 60.0
 
 
 class Untrue(Exception):
@@ -45,7 +49,7 @@ class Story:
         self.first, self.second = site.node("node-1"), site.node("node-2")
         self.handle = ""
         self.contexts: dict[str, dict[str, str]] = {}
-        self.checksum = ""
+        self.pod: Writer | None = None
 
     def lines(self) -> list[Callable[[], str]]:
         first, second = self.first, self.second
@@ -54,12 +58,12 @@ class Story:
             lambda: self.publish(first),
             lambda: self.stage(first),
             self.write,
-            lambda: self.release(first),
-            lambda: self.refused(first, "the volume is locked"),
+            self.take,
             lambda: self.publish(second),
-            lambda: self.refused(first, "it belongs to node-2's account now"),
+            self.shut_out,
             lambda: self.stage(second),
             self.read,
+            self.come_back,
             lambda: self.release(second),
             self.delete,
             self.nothing_left,
@@ -122,46 +126,51 @@ class Story:
         )
 
     def write(self) -> str:
-        target = self._pod(self.first)
-        self.first.machine.run(f"dd if=/dev/urandom of={target}/orders bs=1M count={_MEGABYTES} conv=fsync")
-        self.checksum = self._checksum(self.first, target)
-        return f"a pod's directory on {self.first.name} holds {_MEGABYTES} MiB of data, SHA-256 {self.checksum[:16]}..."
+        self.pod = pod = Writer.start(self.first, self._pod(self.first))
+        _wait(lambda: pod.notes().acknowledged >= _LINES)
+        return f"a pod on {self.first.name} appends numbered lines to a file, and syncs each"
+
+    def take(self) -> str:
+        """Cut the node off from everything but the array, and take the volume away as Kubernetes does by force."""
+        self.first.machine.cut("management")
+        self._unpublish(self.first)
+        check(self._volume()["access"] == "locked", "the volume is not locked")
+        return f"{self.first.name} is cut off from all but the array, and its pod writes on: the array locks the volume"
+
+    def shut_out(self) -> str:
+        pod, node = self._writer, self.first
+        _wait(lambda: "EROFS" in pod.notes().failures and self._refusals() >= 2)
+        notes, refusals = pod.notes(), self._refusals()
+        check(not notes.resumed, f"the pod on {node.name} could write again")
+        sessions = self.site.call("ListISCSISessions")["sessions"]
+        check(sessions == [], f"the array has sessions of {[session['initiatorName'] for session in sessions]}")
+        last = writer.line(notes.acknowledged).decode().strip()
+        return (
+            f"the last line of {node.name}'s pod was {last!r}, then: {_words(notes.failures[-1])}"
+            f" ({refusals} logins of {node.name} refused so far)"
+        )
 
     def read(self) -> str:
-        found = self._checksum(self.second, self._pod(self.second))
-        check(found == self.checksum, f"the data is {found}")
-        return f"the data on {self.second.name} is intact, SHA-256 {found[:16]}..."
+        found, acknowledged = written(self.second, self._pod(self.second)), self._writer.notes().acknowledged
+        check(found in (acknowledged, acknowledged + 1), f"{self.second.name} finds {found} lines")
+        return f"{self.second.name} finds all {acknowledged} lines that {self.first.name}'s pod knew to be written"
+
+    def come_back(self) -> str:
+        self.first.machine.restore_link("management")
+        tried, refusals = len(self._writer.notes().failures), self._refusals()
+        check(not self._writer.notes().resumed, f"the pod on {self.first.name} could write again")
+        self._writer.stop()
+        self._clean_up(self.first)
+        return (
+            f"{self.first.name} is back: its pod had tried {tried} more writes and iscsid {refusals} logins, all in"
+            " vain; unmounted, logged out, record and secrets removed"
+        )
 
     def release(self, node: Node) -> str:
-        target, path = node.target_path(f"pod-of-{node.name}", _CLAIM), node.staging_path(self.handle)
-        node.csi.node.NodeUnpublishVolume(
-            csi_pb2.NodeUnpublishVolumeRequest(volume_id=self.handle, target_path=target), timeout=csi.TIMEOUT
-        )
-        node.csi.node.NodeUnstageVolume(
-            csi_pb2.NodeUnstageVolumeRequest(volume_id=self.handle, staging_target_path=path), timeout=csi.TIMEOUT
-        )
-        check(_is_clean(node), f"{node.name} still has a session, a disk or a record")
-        self.site.controller.controller.ControllerUnpublishVolume(
-            csi_pb2.ControllerUnpublishVolumeRequest(volume_id=self.handle, node_id=node.id), timeout=csi.TIMEOUT
-        )
+        self._clean_up(node)
+        self._unpublish(node)
         check(self._volume()["access"] == "locked", "the volume is not locked")
-        return (
-            f"{node.name} let go of it: unmounted, logged out, record and secrets removed; the array locked the volume"
-        )
-
-    def refused(self, node: Node, why: str) -> str:
-        """Log in by hand with the credentials the node was given earlier."""
-        context = self.contexts[node.name]
-        target = PublishContext.from_map(context, VolumeHandle.parse(self.handle))
-        record = Record(target, Chap.from_map(context, "context"), replacement_timeout=120, scan="manual")
-        directory = f"/etc/iscsi/nodes/{target.iqn}"
-        path = f"{directory}/{target.portal.replace(':', ',')},1/default"
-        node.machine.write_file(path, record.render().encode(), mode=0o600)
-        attempt = node.machine.run(f"iscsiadm -m node -T {target.iqn} -p {target.portal} --login", check=False)
-        node.machine.run(["rm", "-r", directory])
-        check(attempt.exit_code != 0, f"{node.name} could log in")
-        check(_is_clean(node), f"{node.name} has a session or a disk")
-        return f"{node.name} tries to log in again and is refused (iscsiadm ends with {attempt.exit_code}): {why}"
+        return f"{node.name} lets go of it in good order, and the array locks it"
 
     def delete(self) -> str:
         self.site.controller.controller.DeleteVolume(
@@ -172,13 +181,34 @@ class Story:
         return "volume deleted and purged"
 
     def nothing_left(self) -> str:
-        expires = time.monotonic() + _SECONDS
-        while accounts := self.site.call("ListAccounts")["accounts"]:
-            check(time.monotonic() < expires, f"accounts are left: {[account['username'] for account in accounts]}")
-            time.sleep(0.05)
+        _wait(lambda: self.site.call("ListAccounts")["accounts"] == [])
         check(self.site.call("ListISCSISessions")["sessions"] == [], "the array has sessions")
         check(_is_clean(self.first) and _is_clean(self.second), "a node has a session, a disk or a record")
         return "nothing is left: no volume, account or session on the array, no session, disk or record on the nodes"
+
+    def _unpublish(self, node: Node) -> None:
+        self.site.controller.controller.ControllerUnpublishVolume(
+            csi_pb2.ControllerUnpublishVolumeRequest(volume_id=self.handle, node_id=node.id), timeout=csi.TIMEOUT
+        )
+
+    def _clean_up(self, node: Node) -> None:
+        """Take the volume off a node, asking again as kubelet does."""
+        target, path = node.target_path(f"pod-of-{node.name}", _CLAIM), node.staging_path(self.handle)
+        service = node.csi.node
+        unpublish = csi_pb2.NodeUnpublishVolumeRequest(volume_id=self.handle, target_path=target)
+        unstage = csi_pb2.NodeUnstageVolumeRequest(volume_id=self.handle, staging_target_path=path)
+        _wait(lambda: _done(lambda: service.NodeUnpublishVolume(unpublish, timeout=csi.TIMEOUT)))
+        _wait(lambda: _done(lambda: service.NodeUnstageVolume(unstage, timeout=csi.TIMEOUT)))
+        check(_is_clean(node), f"{node.name} still has a session, a disk or a record")
+
+    @property
+    def _writer(self) -> Writer:
+        if self.pod is None:
+            raise Untrue("no pod writes yet")
+        return self.pod
+
+    def _refusals(self) -> int:
+        return refused_logins(self.first, self.contexts[self.first.name][PublishContext.IQN])
 
     def _pod(self, node: Node) -> str:
         target = node.target_path(f"pod-of-{node.name}", _CLAIM)
@@ -193,9 +223,6 @@ class Story:
             timeout=csi.TIMEOUT,
         )
         return target
-
-    def _checksum(self, node: Node, target: str) -> str:
-        return node.machine.run(["sha256sum", f"{target}/orders"]).stdout.split()[0]
 
     def _volume(self) -> dict[str, Any]:
         number = VolumeHandle.parse(self.handle).volume_id
@@ -213,11 +240,48 @@ def _is_clean(node: Node) -> bool:
     return node.machine.run(left, check=False).stdout == ""
 
 
+def _done(call: Callable[[], object]) -> bool:
+    """Tell whether a call is done; False if it is to be made again."""
+    try:
+        call()
+    except grpc.RpcError as error:
+        if error.code() not in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED):
+            raise
+        return False
+    return True
+
+
+def _wait(happened: Callable[[], bool]) -> None:
+    """Poll for what has no event.
+
+    Raises:
+        Untrue: It does not happen.
+    """
+    expires = time.monotonic() + _SECONDS
+    while not happened():
+        check(time.monotonic() < expires, f"it did not happen in {_SECONDS:.0f} seconds")
+        time.sleep(0.05)
+
+
+def _words(name: str) -> str:
+    return f"{name}, {os.strerror(getattr(errno, name))}"
+
+
+def _start_driver(node: Node) -> None:
+    node.start_driver(f"--replacement-timeout={_PATIENCE}")
+
+
 def main() -> int:
     began = time.monotonic()
     print("csi-solidfire: a volume's life on a real iSCSI array and two real Linux nodes, all in this machine\n")
     try:
-        with Site.start(say=lambda text: print(f"  ... {text}", flush=True)) as site:
+        with Site.start(say=lambda text: print(f"  ... {text}", flush=True), drivers=False) as site:
+            print("  ... starting the driver: its controller here, its node service on each node", flush=True)
+            site.start_controller()
+            with ThreadPoolExecutor() as pool:
+                list(
+                    pool.map(lambda node: node.start_driver(f"--replacement-timeout={_PATIENCE}"), site.nodes.values())
+                )
             return _tell(Story(site), began)
     except LabError as error:
         print(f"\nThe lab failed: {error}")

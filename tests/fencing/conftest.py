@@ -17,7 +17,7 @@ Make = Callable[..., Volume]
 
 @pytest.fixture(scope="package")
 def site() -> Iterator[Site]:
-    with Site.start(nodes=["node-1", "node-2"], drivers=False) as running:
+    with Site.start(drivers=False) as running:
         running.start_controller()
         with ThreadPoolExecutor() as pool:
             list(pool.map(lambda node: start_driver(node, "--replacement-timeout=5"), running.nodes.values()))

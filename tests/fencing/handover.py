@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from lab.pods import Writer, refused_logins, written
 from lab.site import Node, Site
-from tests.fencing.writing import Writer, written
 from tests.realnode.volumes import Volume, session_state
 from tests.support.driver import wait_until
 
 _POD, _NEXT_POD = "pod-1", "pod-2"
 _FAR = 512  # MiB into a device, where no writer gets to
-_REFUSED = ("Login failed to authenticate with target", "Login authentication failed with target")
 
 
 @dataclass
@@ -40,9 +39,21 @@ class Held:
         volume.publish(node)
         volume.stage(node)
         target = volume.show(node, _POD)
-        held = cls(volume, target, Writer.start(node, volume, target))
-        held.writer.wait_for_writes()
+        held = cls(volume, target, Writer.start(node, target, block=_is_block(volume)))
+        held.wait_for_writes()
         return held
+
+    def wait_for_writes(self, more: int = 20) -> None:
+        """Wait until so many more writes of the pod have been acknowledged."""
+        wanted = self.writer.notes().acknowledged + more
+        wait_until(lambda: self.writer.notes().acknowledged >= wanted, 120)
+
+    def wait_for_attempts(self, more: int = 20) -> None:
+        """Wait until the pod has tried so many more times to write, and its node to log in, in vain or not."""
+        wanted = self.writer.notes().attempts + more
+        wait_until(lambda: self.writer.notes().attempts >= wanted, 120)
+        before = self.refused_logins()
+        wait_until(lambda: self.refused_logins() >= before + 2 or self.session() == "LOGGED_IN", 120)
 
     def look(self) -> None:
         self.contents.append(self.volume.digest())
@@ -51,20 +62,17 @@ class Held:
     def begin_on(self, node: Node) -> None:
         """Stage it on the next node, count what the pod wrote, and write something else."""
         self.volume.stage(node)
-        self.found = written(node, self.volume, self.volume.show(node, _NEXT_POD))
+        self.found = self._written_on(node)
         path, at = self._theirs(node)
         node.machine.run(f"head -c 4M /dev/urandom | dd of={path} seek={at} bs=1M iflag=fullblock conv=notrunc,fsync")
         self.theirs.append(self.theirs_on(node))
 
-    def wait_for_attempts(self) -> None:
-        """Wait until the pod has tried to write some more times, and its node to log in, in vain or not."""
-        self.writer.wait_for_attempts()
-        before = self.refused_logins()
-        wait_until(lambda: self.refused_logins() >= before + 2 or self.session() == "LOGGED_IN", 120)
-
     def found_on(self, node: Node) -> tuple[int, str]:
         """Return how many of the pod's writes are there, and a checksum of what the next node wrote."""
-        return written(node, self.volume, self.volume.show(node, _NEXT_POD)), self.theirs_on(node)
+        return self._written_on(node), self.theirs_on(node)
+
+    def _written_on(self, node: Node) -> int:
+        return written(node, self.volume.show(node, _NEXT_POD), block=_is_block(self.volume))
 
     def theirs_on(self, node: Node) -> str:
         """Return that checksum, read from the disk and not from memory."""
@@ -74,7 +82,7 @@ class Held:
 
     def _theirs(self, node: Node) -> tuple[str, int]:
         target = self.volume.target(node, _NEXT_POD)
-        return (target, _FAR) if self.volume.capability.HasField("block") else (f"{target}/theirs", 0)
+        return (target, _FAR) if _is_block(self.volume) else (f"{target}/theirs", 0)
 
     def end_on(self, node: Node) -> None:
         """Let the next node go of it in good order."""
@@ -83,13 +91,15 @@ class Held:
         self.volume.unpublish(node)
 
     def refused_logins(self) -> int:
-        """Count how often the pod's node was refused for its credentials so far, by its own iscsid."""
-        log = self.writer.node.machine.run("journalctl -u iscsid --no-pager -o cat").stdout
-        return sum(log.count(f"{words} {self.volume.iqn}") for words in _REFUSED)
+        return refused_logins(self.writer.node, self.volume.iqn)
 
     def session(self) -> str:
         """Return the state of the session of the pod's node."""
         return session_state(self.writer.node, self.volume)
+
+
+def _is_block(volume: Volume) -> bool:
+    return volume.capability.HasField("block")
 
 
 def initiators(site: Site, volume: Volume) -> list[str]:

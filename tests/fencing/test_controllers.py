@@ -57,7 +57,7 @@ def test_a_controller_killed_at_every_array_call_of_a_hand_over(
     site: Site, make: Make, node: Node, other_node: Node
 ) -> None:
     """Whatever it got done, node-1 writes until it is locked out and never again, and node-2 gets all it wrote."""
-    held = Held.by(node, make(csi.mount("ext4")))
+    held = Held.by(node, make(csi.mount("xfs")))
     volume, ids = held.volume, (node.id, other_node.id)
     steps = [lambda client: unpublish(client, volume, ids[0]), lambda client: publish(client, volume, ids[1])]
     seen: list[tuple[str, str, list[str]]] = []
@@ -68,7 +68,7 @@ def test_a_controller_killed_at_every_array_call_of_a_hand_over(
             assert kills < _MOST_CALLS
             seen.append(_on_the_array(volume))
             if seen[-1][1] == "readWrite" and seen[-1][2] == ["node-1"]:
-                held.writer.wait_for_writes(3)
+                held.wait_for_writes(3)
             else:
                 held.look()
         assert kills >= 2
@@ -148,10 +148,10 @@ def test_without_fencing_nobody_is_kept_out(site: Site, make: Make, node: Node, 
     volume, opened_by = held.volume, held.volume.context[Chap.PASSWORD]
 
     volume.unpublish(node)
-    held.writer.wait_for_writes()
+    held.wait_for_writes()
     volume.publish(other_node)
     volume.stage(other_node)
-    held.writer.wait_for_writes()
+    held.wait_for_writes()
 
     assert volume.context[Chap.PASSWORD] == opened_by
     assert held.writer.notes().failures == []
