@@ -48,9 +48,9 @@ class Faults:
     def __init__(self, site: Site) -> None:
         self._site = site
 
-    def arm(self, kind: str, nth: int, *, onwards: bool = False) -> None:
-        """Let it do something to the n-th call from now, or to all from there on."""
-        self._ask("POST", "faults", {"kind": kind, "nth": nth, "times": None if onwards else 1})
+    def arm(self, kind: str, nth: int = 1, *, onwards: bool = False, **more: object) -> None:
+        """Let it do something to the n-th call from now, or to all from there on; the rest is a fault's members."""
+        self._ask("POST", "faults", {"kind": kind, "nth": nth, "times": None if onwards else 1, **more})
 
     def clear(self) -> None:
         self._ask("DELETE", "faults")
