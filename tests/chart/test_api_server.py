@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from lab.kube import Api, ApiException
+from lab.kube import Api, ApiException, ControlPlane
 from tests.chart import rendering
 from tests.chart.rendering import Object
 
@@ -46,16 +48,54 @@ def test_a_field_that_does_not_exist_is_not_accepted(admin: Api) -> None:
         admin.apply(deployment, dry_run=True)
 
 
-def test_an_upgrade_changes_what_may_be_changed(admin: Api) -> None:
-    """Selectors and the CSIDriver's fixed fields stay the same when values change."""
-    installed = rendering.installed("minimal")
-    for item in installed:
-        admin.apply(item)
+def _helm(plane: ControlPlane, *words: str) -> str:
+    place = (f"--kubeconfig={plane.admin}", f"--namespace={rendering.NAMESPACE}")
+    done = rendering.helm(*words, *place)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def _there(admin: Api, items: list[Object]) -> set[tuple[str, str]]:
+    return {
+        (item["kind"], item["metadata"]["name"])
+        for item in items
+        if admin.find(
+            item["kind"],
+            item["metadata"]["name"],
+            item["metadata"].get("namespace"),
+            api_version=item["apiVersion"],
+        )
+    }
+
+
+def test_a_release_is_installed_upgraded_and_removed_without_a_trace(plane: ControlPlane, admin: Api) -> None:
+    """Selectors and the CSIDriver's fixed fields stay the same when values change; what goes away is removed."""
+    first, second = rendering.installed("minimal"), rendering.installed("several-clusters")
+    chart = str(rendering.CHART)
+    _helm(plane, "install", rendering.RELEASE, chart, f"--values={rendering.VALUES['minimal']}")
+    assert len(_there(admin, first)) == len(first)
+
+    _helm(plane, "upgrade", rendering.RELEASE, chart, f"--values={rendering.VALUES['several-clusters']}")
+    assert len(_there(admin, second)) == len(second)
+    assert ("StorageClass", "solidfire") not in _there(admin, first)
+
+    _helm(plane, "uninstall", rendering.RELEASE)
+    assert _there(admin, [*first, *second]) == set()
+    assert not admin.list("Secret", rendering.NAMESPACE)
+
+
+def test_an_upgrade_may_change_everything_but_a_classes_parameters(plane: ControlPlane, tmp_path: Path) -> None:
+    """As the page on installing says: the class is then to be deleted first."""
+    good = rendering.VALUES["minimal"].read_text()
+    changed = tmp_path / "values.yaml"
+    changed.write_text(good + "storageClasses: [{name: solidfire, parameters: {maxIOPS: 1000}}]\n")
+    chart = str(rendering.CHART)
+    _helm(plane, "install", rendering.RELEASE, chart, f"--values={rendering.VALUES['minimal']}")
     try:
-        # The names are those of the same release; its StorageClasses, which nobody may change, have other names.
-        for item in rendering.installed("several-clusters"):
-            admin.apply(item, dry_run=True)
+        with pytest.raises(AssertionError, match="parameters: .*field is immutable"):
+            _helm(plane, "upgrade", rendering.RELEASE, chart, f"--values={changed}")
+        with plane.api(plane.admin) as admin:
+            admin.delete("StorageClass", "solidfire")
+        _helm(plane, "upgrade", rendering.RELEASE, chart, f"--values={changed}")
     finally:
-        for item in reversed(installed):
-            name, namespace = item["metadata"]["name"], item["metadata"].get("namespace")
-            admin.delete(item["kind"], name, namespace, api_version=item["apiVersion"])
+        _helm(plane, "uninstall", rendering.RELEASE)
