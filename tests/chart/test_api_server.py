@@ -92,7 +92,7 @@ def test_an_upgrade_may_change_everything_but_a_classes_parameters(plane: Contro
     chart = str(rendering.CHART)
     _helm(plane, "install", rendering.RELEASE, chart, f"--values={rendering.VALUES['minimal']}")
     try:
-        with pytest.raises(AssertionError, match="parameters: .*field is immutable"):
+        with pytest.raises(AssertionError, match=r"parameters: .*field is immutable"):
             _helm(plane, "upgrade", rendering.RELEASE, chart, f"--values={changed}")
         with plane.api(plane.admin) as admin:
             admin.delete("StorageClass", "solidfire")
