@@ -20,7 +20,7 @@ import grpc
 from csi_solidfire.handles import PublishContext, VolumeHandle
 from csi_solidfire.pb import csi_pb2
 from lab import csi, writer
-from lab.pods import Writer, refused_logins, written
+from lab.pods import Writer, refused_logins, wait_for_refused_logins, written
 from lab.site import Node, Site
 from lab.vm import LabError
 
@@ -127,7 +127,8 @@ class Story:
 
     def write(self) -> str:
         self.pod = pod = Writer.start(self.first, self._pod(self.first))
-        _wait(lambda: pod.notes().acknowledged >= _LINES)
+        pod.wait_for_attempts(_LINES)
+        check(pod.notes().failures == [], "a write failed")
         return f"a pod on {self.first.name} appends numbered lines to a file, and syncs each"
 
     def take(self) -> str:
@@ -139,7 +140,9 @@ class Story:
 
     def shut_out(self) -> str:
         pod, node = self._writer, self.first
-        _wait(lambda: "EROFS" in pod.notes().failures and self._refusals() >= 2)
+        wait_for_refused_logins(node, self._iqn, 2)
+        pod.wait_for_attempts(2)
+        _wait(lambda: "EROFS" in pod.notes().failures)
         notes, refusals = pod.notes(), self._refusals()
         check(not notes.resumed, f"the pod on {node.name} could write again")
         sessions = self.site.call("ListISCSISessions")["sessions"]
@@ -207,8 +210,12 @@ class Story:
             raise Untrue("no pod writes yet")
         return self.pod
 
+    @property
+    def _iqn(self) -> str:
+        return self.contexts[self.first.name][PublishContext.IQN]
+
     def _refusals(self) -> int:
-        return refused_logins(self.first, self.contexts[self.first.name][PublishContext.IQN])
+        return refused_logins(self.first, self._iqn)
 
     def _pod(self, node: Node) -> str:
         target = node.target_path(f"pod-of-{node.name}", _CLAIM)

@@ -64,6 +64,16 @@ class Writer:
     def notes(self) -> Notes:
         return Notes.parse(self.node.machine.run(["cat", self._notes], check=False).stdout)
 
+    def wait_for_attempts(self, more: int) -> None:
+        """Wait until it has tried to write so many more times, in vain or not, without work for the node meanwhile.
+
+        Raises:
+            lab.vm.errors.CommandFailed: It has not, in two minutes.
+        """
+        # tail ends when it has more to tell than head wants to hear, and a writer always has.
+        command = f"tail -n 0 -f {self._notes} | head -n {more} | wc -l | grep -qx {more}"
+        self.node.machine.run(["timeout", "120", "sh", "-c", command], timeout=150)
+
     def stop(self) -> None:
         self.node.machine.run(["systemctl", "stop", self.name], check=False)
 
@@ -82,6 +92,13 @@ def refused_logins(node: Node, iqn: str) -> int:
     """Count how often a target has refused a node for its credentials so far, as its own iscsid tells."""
     log = node.machine.run("journalctl -u iscsid --no-pager -o cat").stdout
     return sum(log.count(f"{words} {iqn}") for words in _REFUSED)
+
+
+def wait_for_refused_logins(node: Node, iqn: str, more: int) -> bool:
+    """Wait until a target has refused a node so many more times; tell whether it did, in a minute."""
+    words = " ".join(f"-e '{each} {iqn}'" for each in _REFUSED)
+    command = f"journalctl -u iscsid -f -n 0 -o cat | grep -F -m {more} {words} | wc -l | grep -qx {more}"
+    return node.machine.run(["timeout", "60", "sh", "-c", command], check=False, timeout=90).exit_code == 0
 
 
 def _lines(directory: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from lab.pods import Writer, refused_logins, written
+from lab.pods import Writer, refused_logins, wait_for_refused_logins, written
 from lab.site import Node, Site
 from tests.realnode.volumes import Volume, session_state
 from tests.support.driver import wait_until
@@ -46,14 +46,13 @@ class Held:
     def wait_for_writes(self, more: int = 20) -> None:
         """Wait until so many more writes of the pod have been acknowledged."""
         wanted = self.writer.notes().acknowledged + more
+        self.writer.wait_for_attempts(more)
         wait_until(lambda: self.writer.notes().acknowledged >= wanted, 120)
 
-    def wait_for_attempts(self, more: int = 20) -> None:
-        """Wait until the pod has tried so many more times to write, and its node to log in, in vain or not."""
-        wanted = self.writer.notes().attempts + more
-        wait_until(lambda: self.writer.notes().attempts >= wanted, 120)
-        before = self.refused_logins()
-        wait_until(lambda: self.refused_logins() >= before + 2 or self.session() == "LOGGED_IN", 120)
+    def wait_for_attempts(self) -> None:
+        """Wait until the pod has tried some more times to write, and its node to log in, in vain or not."""
+        self.writer.wait_for_attempts(20)
+        wait_for_refused_logins(self.writer.node, self.volume.iqn, 2)
 
     def look(self) -> None:
         self.contents.append(self.volume.digest())

@@ -80,6 +80,7 @@ def test_a_controller_killed_at_every_array_call_of_a_hand_over(
     before: tuple[str, str, list[str]] = ("node-1-shop", "readWrite", ["node-1"])
     locked: tuple[str, str, list[str]] = ("node-1-shop", "locked", [])
     moved = ("node-2-shop", "readWrite", ["node-2"])
+    assert [state for state in seen if state not in (before, locked, moved)] == []
     assert sorted(seen, key=[before, locked, moved].index) == seen
     assert locked in seen
     assert seen[-1] == moved
