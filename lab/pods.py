@@ -53,6 +53,7 @@ class Writer:
         """Append lines to a file in a published directory, or overwrite a published device."""
         new = cls(node, f"writer-{secrets.token_hex(4)}")
         what = ["overwrite", path] if block else ["append", _lines(path)]
+        node.machine.run(["touch", new._notes])  # to be followed before the first of them is there
         unit = ["systemd-run", "--quiet", "--collect", f"--unit={new.name}"]
         node.machine.run([*unit, *_program(node), *what, new._notes])
         return new
@@ -62,7 +63,7 @@ class Writer:
         return f"/run/{self.name}"
 
     def notes(self) -> Notes:
-        return Notes.parse(self.node.machine.run(["cat", self._notes], check=False).stdout)
+        return Notes.parse(self.node.machine.run(["cat", self._notes]).stdout)
 
     def wait_for_attempts(self, more: int) -> None:
         """Wait until it has tried to write so many more times, in vain or not, without work for the node meanwhile.
