@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import grpc
-from hypothesis import assume, settings
+from hypothesis import Phase, assume, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, multiple, rule
 
@@ -87,21 +87,23 @@ class Tenants(RuleBasedStateMachine):
         self.others: dict[str, Any] = {}
         self.number = 0
 
-    @initialize(foreign=st.sets(st.sampled_from(range(len(FOREIGN)))))
-    def begin(self, foreign: set[int]) -> None:
+    @initialize(
+        target=handles,
+        foreign=st.sets(st.sampled_from(range(len(FOREIGN)))),
+        born=st.lists(st.tuples(HOSTS, NAMESPACES, st.sampled_from(KINDS)), min_size=2, max_size=4),
+    )
+    def begin(self, foreign: set[int], born: list[tuple[str, str, dict[str, Any]]]) -> Any:
         for number in foreign:
             account = self.array.call("AddAccount", FOREIGN[number])["accountID"]
             if number % 2:
                 self._add_foreign(account)
         self._remember_foreign()
         self.driver = Driver(self.array)
+        return multiple(*(self._create(*volume) for volume in born))
 
     @rule(target=handles, host=HOSTS, namespace=NAMESPACES, kind=st.sampled_from(KINDS))
     def create(self, host: str, namespace: str, kind: dict[str, Any]) -> str:
-        self.number += 1
-        handle = create(self._driver, f"pvc-{self.number}", host=host, namespace=namespace, **kind)
-        self.known[handle] = Known(namespace, host)
-        return handle
+        return self._create(host, namespace, kind)
 
     @rule(handle=handles, host=HOSTS, how=st.sampled_from(sorted(CAPABILITIES)))
     def publish(self, handle: str, host: str, how: str) -> None:
@@ -129,6 +131,13 @@ class Tenants(RuleBasedStateMachine):
     @rule(handle=handles)
     def unpublish_everywhere(self, handle: str) -> None:
         unpublish(self._driver, handle, "")
+
+    @rule(handle=handles, hosts=st.lists(HOSTS, min_size=2, max_size=5))
+    def move(self, handle: str, hosts: list[str]) -> None:
+        """From node to node, as Kubernetes does when it loses one after the other."""
+        for host in hosts:
+            unpublish(self._driver, handle, "")
+            self.publish(handle, host, "alone")
 
     @rule(target=handles, handle=consumes(handles))
     def delete(self, handle: str) -> Any:
@@ -228,6 +237,12 @@ class Tenants(RuleBasedStateMachine):
         assert self.driver
         return self.driver
 
+    def _create(self, host: str, namespace: str, kind: dict[str, Any]) -> str:
+        self.number += 1
+        handle = create(self._driver, f"pvc-{self.number}", host=host, namespace=namespace, **kind)
+        self.known[handle] = Known(namespace, host)
+        return handle
+
     def _try_to_publish(self, handle: str, host: str, how: str) -> tuple[dict[str, str], grpc.StatusCode | None]:
         try:
             return publish(self._driver, handle, _node(host), capability=CAPABILITIES[how]), None
@@ -276,7 +291,10 @@ def _alone(mark: dict[str, Any]) -> bool:
 
 
 TestTenants = Tenants.TestCase
-TestTenants.settings = settings(max_examples=settings().max_examples // 8, stateful_step_count=30)
+# Without shrinking: it would take minutes, and twenty steps are soon read.
+TestTenants.settings = settings(
+    max_examples=settings().max_examples // 10, stateful_step_count=20, phases=[Phase.generate], print_blob=False
+)
 
 
 def _chap(context: dict[str, str]) -> tuple[str, ...]:
