@@ -7,10 +7,10 @@ READY := $(VENV)/.ready
 LOCKED := --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --custom-compile-command "make lock"
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lab lab-down bench packages programs image driver-image lock unit vm sanity chart format clean clean-lab
+.PHONY: help demo test check lab lab-down kubernetes kubernetes-down bench packages programs image driver-image lock unit vm sanity chart format clean clean-lab
 
 help: ## List these targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(READY) packages ## Tell the driver's main job on the lab, end to end
 	@$(BIN)/python -m lab.demo
@@ -36,6 +36,12 @@ lab: $(READY) packages ## Start an array and two nodes and leave them up
 
 lab-down: $(READY) ## End what `make lab` started
 	@$(BIN)/python -m lab down
+
+kubernetes: $(READY) packages ## Start a Kubernetes with the driver, two nodes and an array, and leave it up
+	@$(BIN)/python -m lab.kube up
+
+kubernetes-down: $(READY) ## End what `make kubernetes` started
+	@$(BIN)/python -m lab.kube down
 
 bench: $(READY) packages ## Measure, as ratios against the bare thing
 	@$(BIN)/python -m bench

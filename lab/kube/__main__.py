@@ -7,9 +7,11 @@ import os
 import sys
 from pathlib import Path
 
-from lab import programs
+from lab import driver_image, programs
+from lab.kube import release
 from lab.kube.cluster import NAME, Cluster
-from lab.vm import AlreadyUp, LabError, Run
+from lab.vm import LabError, Run
+from lab.vm.progress import Say
 
 _ENVIRONMENT = "environment"
 
@@ -26,18 +28,27 @@ def main() -> int:
 
 
 def _up() -> int:
-    try:
-        cluster = Cluster.start(detached=True, say=lambda text: print(f"  {text}", flush=True))
-    except AlreadyUp:
-        run = Run.attach(NAME)
-        if run is None:
-            raise
-        _show(run.directory)
-        return 0
-    _write_environment(cluster)
-    cluster.close()
-    _show(cluster.run.directory)
+    run = Run.attach(NAME)
+    if run is None:
+        run = _start()
+    _show(run.directory)
     return 0
+
+
+def _start() -> Run:
+    def say(text: str) -> None:
+        print(f"  {text}", flush=True)
+
+    cluster = Cluster.start(images=[driver_image.driver_image(say)], detached=True, say=say)
+    try:
+        _write_environment(cluster)
+        with Say(say).step("installing the driver with helm"):
+            release.install(cluster)
+    except BaseException:
+        cluster.run.down()
+        raise
+    cluster.close()
+    return cluster.run
 
 
 def _down() -> int:
@@ -59,7 +70,6 @@ def _write_environment(cluster: Cluster) -> None:
         (tools / program.name).symlink_to(programs.built(program, print))
     lines = [
         f"export KUBECONFIG='{cluster.kubeconfig}'",
-        f"export KUBECACHEDIR='{directory / 'cache'}'",
         f"export PATH='{tools}':\"$PATH\"",
     ]
     (directory / _ENVIRONMENT).write_text("\n".join(lines) + "\n")
@@ -69,10 +79,15 @@ def _show(directory: Path) -> None:
     environment = _shortened(directory / _ENVIRONMENT)
     print(
         f"""
-The Kubernetes lab is up: two nodes, and an array with nothing on it.
+The Kubernetes lab is up: two nodes, the driver on them, and an array with nothing on it.
 
-  . {environment}     gives this shell its kubectl, helm and kubeconfig
+  . {environment}
+                               gives this shell its kubectl, helm and kubeconfig
   kubectl get nodes
+  kubectl apply -f lab/kube/example.yaml
+  kubectl get pvc,pod --watch
+  kubectl logs writer          what it wrote to its volume
+  kubectl -n csi-solidfire get pods
 
   python -m lab.vm shell --run {NAME} node-1     a shell on a node, or on `array` (with the Python in .venv/bin)
   {_shortened(directory / "plane")}/*.log     what the control plane says

@@ -36,11 +36,10 @@ _PROGRAMS: Final = (
     programs.KUBE_CONTROLLER_MANAGER,
     programs.KUBE_SCHEDULER,
     programs.KUBECTL,
+    programs.HELM,
 )
 _READY_SECONDS: Final = 240.0  # about 15, where nothing else runs
-_IMPORT_SECONDS: Final = 600.0
-_KUBECTL_SECONDS: Final = 300.0
-_INBOX: Final = "/opt/images"
+_TOOL_SECONDS: Final = 300.0
 _PLANE: Final = "plane"
 
 
@@ -61,17 +60,25 @@ class Cluster:
         self.nodes = nodes
 
     @classmethod
-    def start(cls, nodes: int = 2, *, say: Callable[[str], None] = lambda _: None, detached: bool = False) -> Self:
+    def start(
+        cls,
+        nodes: int = 2,
+        *,
+        images: Sequence[Path] = (),
+        say: Callable[[str], None] = lambda _: None,
+        detached: bool = False,
+    ) -> Self:
         """Start everything, and return when the nodes are ready.
 
         Args:
             nodes: How many; they are called `node-1`, `node-2`, ...
+            images: Archives that the nodes have from the start; see `node_image.ensure`.
             say: Told what is going on. A first start builds programs and images: about a quarter of an hour.
             detached: Whether it all stays up when this process ends.
         """
         for program in _PROGRAMS:
             programs.built(program, say)
-        image, array_image = node_image.ensure(say), site.ensure_image(say)
+        image, array_image = node_image.ensure(say, images), site.ensure_image(say)
         steps = Say(say)
         run = Run.detached(array_image, NAME) if detached else Run(array_image)
         try:
@@ -85,6 +92,16 @@ class Cluster:
             run.down() if detached else run.close()
             raise
         return cluster
+
+    @classmethod
+    def attach(cls) -> Self | None:
+        """Return the cluster that was left up, if there is one."""
+        run = Run.attach(NAME)
+        if run is None:
+            return None
+        plane = ControlPlane.attach(run.directory / _PLANE, run)
+        nodes = {name: machine for name, machine in run.machines.items() if name != "array"}
+        return cls(run, plane, Site(run), nodes)
 
     @classmethod
     def _assemble(cls, run: Run, image: Image, places: Sequence[Node]) -> Self:
@@ -149,7 +166,7 @@ class Cluster:
         *arguments: str,
         input: str | None = None,  # noqa: A002, as subprocess.run calls it
         check: bool = True,
-        timeout: float = _KUBECTL_SECONDS,
+        timeout: float = _TOOL_SECONDS,
     ) -> str:
         """Run kubectl as the admin and return what it prints.
 
@@ -157,9 +174,24 @@ class Cluster:
             LabError: It failed, unless `check` is off; then its complaint is part of what is returned.
             subprocess.TimeoutExpired: It did not end in that many seconds.
         """
+        return self._run(programs.KUBECTL, arguments, input, check, timeout)
+
+    def helm(self, *arguments: str, check: bool = True, timeout: float = _TOOL_SECONDS) -> str:
+        """Run helm as the admin, without anything of the user's own, and return what it prints; as `kubectl`."""
+        return self._run(programs.HELM, arguments, None, check, timeout)
+
+    def _run(
+        self,
+        program: programs.Program,
+        arguments: Sequence[str],
+        input: str | None,  # noqa: A002, as above
+        check: bool,
+        timeout: float,
+    ) -> str:
+        home = self.run.directory / "home"
         ran = subprocess.run(
-            [str(programs.built(programs.KUBECTL)), *arguments],
-            env=os.environ | {"KUBECONFIG": str(self.kubeconfig), "KUBECACHEDIR": str(self.run.directory / "cache")},
+            [str(programs.built(program)), *arguments],
+            env={"PATH": os.defpath, "HOME": str(home), "KUBECONFIG": str(self.kubeconfig)},
             input=input,
             capture_output=True,
             text=True,
@@ -167,20 +199,16 @@ class Cluster:
             timeout=timeout,
         )
         if check and ran.returncode:
-            raise LabError(f"kubectl {' '.join(arguments)}: {ran.stderr.strip()}")
+            raise LabError(f"{program.name} {' '.join(arguments)}: {ran.stderr.strip()}")
         return ran.stdout if check else ran.stdout + ran.stderr
 
     def import_image(self, archive: Path) -> None:
-        """Give all nodes the images of an archive, as `docker save`, buildah or `image_archive` writes one."""
+        """Give all nodes the images of an archive, as `docker save`, buildah or `image_archive` writes one.
 
-        def one(machine: Machine) -> None:
-            path = f"{_INBOX}/{archive.name}"
-            machine.send_tree({path: archive})
-            command = f"ctr -n k8s.io images import '{path}' && rm '{path}'"
-            machine.run(command, timeout=_IMPORT_SECONDS)
-
+        `start` is quicker at it from the second time on.
+        """
         with ThreadPoolExecutor() as pool:
-            list(pool.map(one, self.nodes.values()))
+            list(pool.map(lambda machine: node_image.add(machine.agent, archive), self.nodes.values()))
 
     def close(self) -> None:
         """End everything, unless it was to stay up."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 import os
 import random
 import signal
@@ -9,6 +11,7 @@ import socket
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Protocol, Self
@@ -32,6 +35,7 @@ _NAMES: Final = (
 )
 _ETCD: Final = "etcd"
 _API_SERVER: Final = "kube-apiserver"
+_RECORD: Final = "record.json"
 # The API server reaches a kubelet by its node's name, at a port of the loopback that leads into the VM. Its resolver
 # knows no file but this one, so it is given one of its own, in a mount namespace of its own.
 _WITH_HOSTS: Final = 'mount --bind "$1" /etc/hosts && shift && exec "$@"'
@@ -52,6 +56,16 @@ class Keeper(Protocol):
     def exits(self) -> dict[str, int | None]: ...
 
 
+@dataclass(frozen=True)
+class _Record:
+    """What another process must know to take part; `pid` is the API server's."""
+
+    port: int
+    etcd_port: int
+    nodes: tuple[str, ...]
+    pid: int = 0
+
+
 class ControlPlane:
     """A Kubernetes API, with nothing behind it unless `start_controllers` is called.
 
@@ -68,14 +82,17 @@ class ControlPlane:
             nodes: Names of nodes whose kubelets are reached at this machine's loopback.
         """
         directory.mkdir(mode=0o700, parents=True)
-        self.directory: Final = directory
-        self.authority: Final = Authority.make(directory / "pki")
-        self.port: Final = free_port()
-        self._etcd_port = free_port()
+        self._set_up(
+            directory, keeper, Authority.make(directory / "pki"), _Record(free_port(), free_port(), tuple(nodes))
+        )
+
+    def _set_up(self, directory: Path, keeper: Keeper, authority: Authority, record: _Record) -> None:
+        self.directory = directory
+        self.authority = authority
+        self.port = record.port
         self._keeper = keeper
-        self._nodes = nodes
+        self._record = record
         self._own: Children | None = None
-        self._pid = 0
 
     @classmethod
     def start(cls, directory: Path, *, say: Callable[[str], object] = lambda _: None) -> Self:
@@ -98,6 +115,14 @@ class ControlPlane:
         except BaseException:
             children.end()
             raise
+        return plane
+
+    @classmethod
+    def attach(cls, directory: Path, keeper: Keeper) -> Self:
+        """Return the control plane that another process started in a directory."""
+        record = _Record(**json.loads((directory / _RECORD).read_text()))
+        plane = cls.__new__(cls)
+        plane._set_up(directory, keeper, Authority(directory / "pki"), record)
         return plane
 
     @property
@@ -135,7 +160,7 @@ class ControlPlane:
 
     def start_etcd(self) -> None:
         """Start etcd on the data that it has."""
-        url = f"http://{_LOOPBACK}:{self._etcd_port}"
+        url = f"http://{_LOOPBACK}:{self._record.etcd_port}"
         command = [
             *(str(programs.built(programs.ETCD)), f"--data-dir={self.directory / 'etcd'}", "--unsafe-no-fsync"),
             *(f"--listen-client-urls={url}", f"--advertise-client-urls={url}"),
@@ -150,7 +175,10 @@ class ControlPlane:
         kubelets = self.authority.issue("kubelet-client", "/O=system:masters/CN=kube-apiserver-kubelet-client")
         tokens = self.authority.token_key
         command = [
-            *(str(programs.built(programs.KUBE_APISERVER)), f"--etcd-servers=http://{_LOOPBACK}:{self._etcd_port}"),
+            *(
+                str(programs.built(programs.KUBE_APISERVER)),
+                f"--etcd-servers=http://{_LOOPBACK}:{self._record.etcd_port}",
+            ),
             *(f"--bind-address={_LOOPBACK}", f"--secure-port={self.port}", f"--advertise-address={GUESTS_HOST}"),
             *(f"--tls-cert-file={serving.cert}", f"--tls-private-key-file={serving.key}"),
             *(f"--client-ca-file={self.authority.certificate.cert}", f"--cert-dir={files}"),
@@ -162,7 +190,9 @@ class ControlPlane:
             *("--authorization-mode=Node,RBAC", "--enable-admission-plugins=NodeRestriction"),
             "--allow-privileged=true",
         ]
-        self._pid = self._keeper.spawn(_API_SERVER, [*self._with_hosts(), *command], self._log(_API_SERVER))
+        pid = self._keeper.spawn(_API_SERVER, [*self._with_hosts(), *command], self._log(_API_SERVER))
+        self._record = dataclasses.replace(self._record, pid=pid)
+        (self.directory / _RECORD).write_text(json.dumps(dataclasses.asdict(self._record)))
         self._await_ready()
 
     def start_controllers(self) -> None:
@@ -190,11 +220,11 @@ class ControlPlane:
 
     def pause(self) -> None:
         """Let the API server hang: connections are taken, nothing is answered."""
-        os.kill(self._pid, signal.SIGSTOP)
+        os.kill(self._record.pid, signal.SIGSTOP)
 
     def resume(self) -> None:
         """Let a hanging API server go on."""
-        os.kill(self._pid, signal.SIGCONT)
+        os.kill(self._record.pid, signal.SIGCONT)
 
     def close(self) -> None:
         """End its processes; return when they are gone."""
@@ -210,10 +240,10 @@ class ControlPlane:
         self.close()
 
     def _with_hosts(self) -> list[str]:
-        if not self._nodes:
+        if not self._record.nodes:
             return []
         hosts = self.directory / "hosts"
-        hosts.write_text(f"{_LOOPBACK} localhost {' '.join(self._nodes)}\n")
+        hosts.write_text(f"{_LOOPBACK} localhost {' '.join(self._record.nodes)}\n")
         as_root = [] if os.geteuid() == 0 else ["--map-root-user"]
         return ["unshare", "--mount", *as_root, "--", "sh", "-c", _WITH_HOSTS, "sh", str(hosts)]
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
 from lab import programs
 from lab.vm import Image
+from lab.vm.agent import Agent
 from lab.vm.kind import Kind
+from lab.vm.transfer import send
 
 _HERE: Final = Path(__file__).parent
 _MEMORY_MIB: Final = 2048
@@ -18,12 +20,36 @@ _PACKAGES: Final = (
     "busybox-static",  # the image that pods of tests and examples run
 )
 _SIDECARS: Final = (programs.CSI_PROVISIONER, programs.CSI_ATTACHER)
+_INBOX: Final = "/opt/images"
+_IMPORT_SECONDS: Final = 900.0
 _ARCHIVE: Final = "/opt/image_archive.py"
 
 
-def ensure(say: Callable[[str], object]) -> Image:
-    """Return the image; a first call builds it, and the programs in it."""
-    return Image.ensure([], _kind(say), say=say)
+def ensure(say: Callable[[str], object], archives: Sequence[Path] = ()) -> Image:
+    """Return the image; a first call builds it, and the programs in it.
+
+    Args:
+        say: Told what takes long.
+        archives: Of container images that nodes have from the start. Emulated, unpacking one takes minutes: this is
+            done once, as long as the archives' names stay the same.
+    """
+    image = Image.ensure([], _kind(say), say=say)
+    if not archives:
+        return image
+    names = ", ".join(sorted(archive.name for archive in archives))
+
+    def change(agent: Agent) -> None:
+        for archive in archives:
+            add(agent, archive)
+
+    return image.changed(f"giving the nodes {names}", change, say=say)
+
+
+def add(agent: Agent, archive: Path) -> None:
+    """Give a node the images of an archive."""
+    path = f"{_INBOX}/{archive.name}"
+    send(agent, {path: archive})
+    agent.run(f"ctr -n k8s.io images import '{path}' && rm '{path}' && sync", timeout=_IMPORT_SECONDS)
 
 
 def _kind(say: Callable[[str], object]) -> Kind:

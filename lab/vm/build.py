@@ -17,7 +17,7 @@ from lab.vm import hardware, packages
 from lab.vm.agent import Agent
 from lab.vm.children import Children, tail, take_lock
 from lab.vm.errors import LabError
-from lab.vm.identity import guest_script
+from lab.vm.identity import guest_script, wake
 from lab.vm.kind import Kind
 from lab.vm.machine import await_agent
 from lab.vm.monitor import Monitor
@@ -33,6 +33,7 @@ _ROOT_TIMEOUT: Final = 1800.0  # seconds; a slow mirror is the usual reason
 _PIP_TIMEOUT: Final = 900.0
 _BOOT_TIMEOUT: Final = 300.0
 _SAVE_TIMEOUT: Final = 120.0
+_COPY_TIMEOUT: Final = 300.0
 WHEELS: Final = ("manylinux_2_28_x86_64", "manylinux_2_17_x86_64", "manylinux2014_x86_64")
 
 MayUseSudo = Callable[[str], bool]
@@ -187,11 +188,43 @@ def _boot_and_save(image: Image, kind: Kind) -> None:
         for script in (guest_script("prepare.sh"), kind.prepare):
             agent.run(["/bin/sh", "-s"], input=script, timeout=_BOOT_TIMEOUT)
         agent.close()
-        monitor = Monitor(files.monitor)
-        monitor.execute("stop")
-        monitor.save(image.state, timeout=_SAVE_TIMEOUT)
-        monitor.execute("quit")
-        children.await_end(files.name)
+        _save(image, children, files)
+
+
+def derive(image: Image, base: Image, change: Callable[[Agent], None]) -> None:
+    """Make all of an image's files in its directory, which is there and empty, from those of another image.
+
+    Args:
+        image: The new one.
+        base: The other.
+        change: Called with the agent of a VM restored from the other; what it does there is in the new one.
+    """
+    for source in (base.kernel, base.initramfs, base.disks.root, base.disks.data, base.memory):
+        copy = ["cp", "--reflink=auto", "--sparse=always", str(source), str(image.directory / source.name)]
+        subprocess.run(copy, check=True, timeout=_COPY_TIMEOUT)
+    with _children(image.directory / "change") as (children, directory):
+        files = hardware.Files(directory, image.directory, "change")
+        children.spawn_switch()
+        memory = hardware.Memory(image.memory_mib, image.memory, keep=True)
+        start = hardware.restore()
+        children.spawn(files.name, hardware.command(files, image.disks, children.switch, memory, *start), files.log)
+        children.await_socket(files.name, files.monitor, files.log)
+        Monitor(files.monitor).load(base.state, timeout=_SAVE_TIMEOUT)
+        agent = Agent(files.agent)
+        await_agent(agent, children, files, _SAVE_TIMEOUT)
+        wake(agent)
+        change(agent)
+        agent.close()
+        _save(image, children, files)
+
+
+def _save(image: Image, children: Children, files: hardware.Files) -> None:
+    """Save the state of the VM that runs on an image's own files, and end it."""
+    monitor = Monitor(files.monitor)
+    monitor.execute("stop")
+    monitor.save(image.state, timeout=_SAVE_TIMEOUT)
+    monitor.execute("quit")
+    children.await_end(files.name)
 
 
 @contextmanager

@@ -20,10 +20,12 @@ from pathlib import Path
 from typing import Final
 
 from lab.vm import build, hardware, packages
+from lab.vm.agent import Agent
 from lab.vm.identity import guest_script
 from lab.vm.kind import PLAIN, Kind
 from lab.vm.progress import Say
 
+_CHANGED_KEPT: Final = 2
 _MADE_BY: Final = ("root.sh", "initramfs.sh", "prepare.sh")
 
 
@@ -96,12 +98,45 @@ class Image:
         with _only_builder(say):
             if image := cls.find(requirements, kind):
                 return image
-            building = cache() / "building"
-            build.clear(building, may_use_sudo)
-            building.mkdir(parents=True)
+            building = _empty_directory(may_use_sudo)
             image = cls(cache() / key(requirements, kind))
             build.build(cls(building), requirements, kind, Say(say), may_use_sudo)
             building.rename(image.directory)
+            return image
+
+    def changed(
+        self,
+        name: str,
+        change: Callable[[Agent], None],
+        *,
+        say: Callable[[str], object] = print,
+        may_use_sudo: Callable[[str], bool] = build.ask,
+    ) -> Image:
+        """Find in the cache, or make, an image that is this one with something done in it.
+
+        Of each image the cache keeps the last two changed ones.
+
+        Args:
+            name: Says what is done; an image of that name is taken for one in which the same was done.
+            change: Does it, in a VM restored from this image, through its agent.
+            say: Told that it is done, which takes as long as it takes.
+            may_use_sudo: As in `ensure`.
+        """
+        digest = hashlib.sha256(name.encode()).hexdigest()[:16]
+        image = Image(self.directory.with_name(f"{self.directory.name}-{digest}"))
+        if image.state.exists():
+            return image
+        with _only_builder(say):
+            if image.state.exists():
+                return image
+            building = _empty_directory(may_use_sudo)
+            with Say(say).step(name):
+                build.derive(Image(building), self, change)
+            building.rename(image.directory)
+            # The one before may be in use by a cluster that is just starting.
+            changed = self.directory.parent.glob(f"{self.directory.name}-*")
+            for old in sorted(changed, key=lambda path: path.stat().st_mtime)[:-_CHANGED_KEPT]:
+                shutil.rmtree(old)
             return image
 
 
@@ -124,6 +159,14 @@ def clean() -> None:
     for entry in cache().glob("*"):
         if entry.is_dir() and entry.name != "runs":
             shutil.rmtree(entry)
+
+
+def _empty_directory(may_use_sudo: Callable[[str], bool]) -> Path:
+    """Where an image is made; left-overs of an interrupted build are removed."""
+    building = cache() / "building"
+    build.clear(building, may_use_sudo)
+    building.mkdir(parents=True)
+    return building
 
 
 @contextmanager
