@@ -106,9 +106,10 @@ def _build(archive: Path, work: Path, say: Say, may_use_sudo: MayUseSudo) -> Non
         run([*buildah, "bud", *options, "--build-arg=PIP_NO_INDEX=1", str(_ROOT)], "build")
         unfinished = work / "archive"
         run([*buildah, "push", "--quiet", NAME, f"docker-archive:{unfinished}:{NAME}"], "push")
-    for old in _directory().glob("csi-solidfire-*.tar"):
-        old.unlink()
     unfinished.replace(archive)
+    # The one before may be in somebody's hands.
+    for old in sorted(_directory().glob("csi-solidfire-*.tar"), key=lambda file: file.stat().st_mtime)[:-2]:
+        old.unlink()
 
 
 def _make_base(name: str, work: Path, buildah: list[str], run: Callable[[list[str], str], None]) -> None:

@@ -79,6 +79,18 @@ class Machine:
         """Put directories or files of the host into the guest; see `transfer.send`."""
         transfer.send(self.agent, trees)
 
+    def attach(self, name: str, disk: Path) -> None:
+        """Give the running guest a disk to read, `/dev/disk/by-id/virtio-<name>` there.
+
+        Args:
+            name: Up to 20 characters; nothing else of this VM's has it.
+            disk: A raw image. Several VMs may have the same.
+        """
+        file = {"driver": "file", "filename": str(disk)}
+        self.monitor.execute("blockdev-add", {"driver": "raw", "node-name": name, "read-only": True, "file": file})
+        self.monitor.execute("device_add", {"driver": "virtio-blk-pci", "drive": name, "id": name, "serial": name})
+        self.run(["udevadm", "wait", "--timeout=30", f"/dev/disk/by-id/virtio-{name}"])
+
     def forward(self, guest_port: int, host_port: int = 0) -> int:
         """Let a port of the host's loopback, a free one if none is said, lead to a TCP port of the guest; return it."""
         if guest_port not in self.forwards:
