@@ -142,7 +142,7 @@ def _endpoint(text: str) -> Iterator[str]:
 
 def _address(text: str) -> Iterator[str]:
     """Check `<host>[:<port>]`."""
-    if _is_ipv6(text):
+    if _is_ipv6(text) or _is_ipv6(text.rpartition(":")[0]):
         yield "must have its IPv6 address in brackets: https://[<address>] or https://[<address>]:<port>"
         return
     parts = _ADDRESS.fullmatch(text)

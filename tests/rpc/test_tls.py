@@ -90,6 +90,16 @@ def test_an_array_whose_certificate_names_no_address(tmp_path: Path) -> None:
         _told(array, shown.cert, "mismatch", "endpoint must name the array", "has to be replaced by one that does")
 
 
+def test_an_array_with_an_ipv6_address() -> None:
+    with Array.start(unique_id="lab1", listen=("::1", 0), addresses=["::1"]) as array:
+        assert array.endpoint == f"https://[::1]:{array.port}"
+        _works(array, array.ca)
+        with Driver(array) as driver:
+            write_cluster(driver.clusters / "c1", array, endpoint=f"https://::1:{array.port}")
+            with refused(grpc.StatusCode.UNAVAILABLE, "cluster c1", "endpoint must have its IPv6 address in brackets"):
+                create(driver)
+
+
 def test_something_else_answers_at_the_port(array: Array) -> None:
     with ThreadingHTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as other:
         serving = Thread(target=other.serve_forever)

@@ -7,9 +7,11 @@ import os
 import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
-from hypothesis import given
+import requests
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from csi_solidfire import errors
@@ -99,6 +101,7 @@ HTTPS = "endpoint must begin with https://"
         ({"endpoint": "https://[2001:db8::10]:99999"}, [PORT]),
         ({"endpoint": "https://2001:db8::10"}, [BRACKETS]),
         ({"endpoint": "https://2001:db8::10:443"}, [BRACKETS]),
+        ({"endpoint": "https://2001:db8::10:65535"}, [BRACKETS]),
         ({"endpoint": "https://[2001:db8::10"}, ["endpoint must have an IPv6 address"]),
         ({"endpoint": "https://[hunter2]"}, ["endpoint must have an IPv6 address"]),
         ({"endpoint": "https://[10.0.0.1]"}, ["endpoint must have an IPv6 address"]),
@@ -166,14 +169,19 @@ def test_no_value_is_ever_told(values: dict[str, str]) -> None:
     assert "hunter2" not in _check(marked)
 
 
+@example("https://[::ffff:1.2.3.4]:1/")
+@example("https://A_b.c-d.:65535")
 @given(st.text() | st.text("0123456789abcdef:.[]/@%-", max_size=40).map("https://".__add__))
 def test_what_is_taken_for_an_endpoint_can_be_asked(endpoint: str) -> None:
-    """Its host and port are what a URL's reader makes of it."""
+    """What asks it finds a host and a port in it, and nothing to leave out."""
     if not _check(GOOD | {"endpoint": endpoint}):
         access, _ = credentials.check(GOOD | {"endpoint": endpoint}, "x", verify_tls=True)
-        assert access.endpoint.count("/") == 2
-        assert "@" not in access.endpoint
-        assert access.host
+        asked = requests.Request("POST", f"{access.endpoint}/json-rpc/1.0").prepare().url
+        assert asked
+        assert asked.lower() == f"{access.endpoint}/json-rpc/1.0".lower()
+        parts = urlsplit(asked)
+        assert (parts.hostname, parts.username, parts.path) == (parts.hostname or "no host", None, "/json-rpc/1.0")
+        assert parts.port is None or 0 < parts.port < 1 << 16
 
 
 def test_a_mounted_secret_is_read_in_any_form(tmp_path: Path) -> None:
