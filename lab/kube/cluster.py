@@ -67,6 +67,7 @@ class Cluster:
         images: Sequence[Path] = (),
         say: Callable[[str], None] = lambda _: None,
         detached: bool = False,
+        name: str = NAME,
     ) -> Self:
         """Start everything, and return when the nodes are ready.
 
@@ -75,12 +76,13 @@ class Cluster:
             images: Archives that the nodes have from the start; see `node_image.ensure`.
             say: Told what is going on. A first start builds programs and images: about a quarter of an hour.
             detached: Whether it all stays up when this process ends.
+            name: Of a detached one, for `attach`.
         """
         for program in _PROGRAMS:
             programs.built(program, say)
         image, array_image = node_image.ensure(say, images), site.ensure_image(say)
         steps = Say(say)
-        run = Run.detached(array_image, NAME) if detached else Run(array_image)
+        run = Run.detached(array_image, name) if detached else Run(array_image)
         try:
             places = [Node(number) for number in range(1, nodes + 1)]
             with steps.step("starting the control plane, and the VMs from their saved states"):
@@ -94,9 +96,9 @@ class Cluster:
         return cluster
 
     @classmethod
-    def attach(cls) -> Self | None:
+    def attach(cls, name: str = NAME) -> Self | None:
         """Return the cluster that was left up, if there is one."""
-        run = Run.attach(NAME)
+        run = Run.attach(name)
         if run is None:
             return None
         plane = ControlPlane.attach(run.directory / _PLANE, run)
