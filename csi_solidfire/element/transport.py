@@ -29,6 +29,7 @@ from csi_solidfire.element.types import Malformed
 
 log = logs.get(__name__)
 
+_SECRETS = frozenset({"initiatorSecret", "targetSecret"})  # all that a call carries of them: AddAccount's
 # A call takes the array milliseconds; a clone or a busy moment, seconds. Trident waits 90 s, Cinder 30 s.
 _CALL_SECONDS = 30.0
 _CONNECT_SECONDS = 10.0
@@ -154,10 +155,12 @@ class Transport:
             raise Unreachable(f"{method}: TLS with {self.credentials.host} failed: {why}") from error
         except requests.RequestException as error:
             raise Unreachable(f"{method}: no answer from {self.credentials.host} ({_reason(error)})") from error
-        return _result(self.credentials, method, number, response)
+        return _result(self.credentials, method, params, number, response)
 
 
-def _result(credentials: Credentials, method: str, number: int, response: requests.Response) -> dict[str, Any]:
+def _result(
+    credentials: Credentials, method: str, params: Mapping[str, Any], number: int, response: requests.Response
+) -> dict[str, Any]:
     """Take the result out of an HTTP answer."""
     if response.status_code == requests.codes.unauthorized:
         raise errors.Unauthenticated(_refused(credentials, method))
@@ -173,10 +176,18 @@ def _result(credentials: Credentials, method: str, number: int, response: reques
         raise Malformed(f"{method}: {credentials.host} answered another question")
     problem, result = answer.get("error"), answer.get("result")
     if isinstance(problem, dict):
-        raise of_answer(method, str(problem.get("name") or "unnamed error"), str(problem.get("message") or ""))
+        said = _without_secrets(str(problem.get("message") or ""), params)
+        raise of_answer(method, str(problem.get("name") or "unnamed error"), said)
     if not isinstance(result, dict):
         raise Malformed(f"{method}: {credentials.host} answered without a result")
     return result
+
+
+def _without_secrets(message: str, params: Mapping[str, Any]) -> str:
+    """Return what the array said, should it have repeated what it was sent: this ends up in events of namespaces."""
+    for name in _SECRETS & params.keys():
+        message = message.replace(params[name], "***")
+    return message
 
 
 def _refused(credentials: Credentials, method: str) -> str:

@@ -21,6 +21,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+# In an error's message, stands for all that the client sent.
+ECHO = "{params}"
 HTML = "<html><body><h1>{0}</h1></body></html>"
 # What each kind of garbage is: HTTP status and body; None stands for the true answer's first half.
 GARBAGE: dict[str, tuple[int, str | None]] = {
@@ -65,7 +67,7 @@ class Fault:
         nth: The first call it hits, counted from its arming, from 1.
         times: For how many calls; None for every one from the n-th on.
         name: The error's name (`fail`), or the kind of garbage.
-        message: The error's message.
+        message: The error's message; `ECHO` in it becomes what the client sent.
         seconds: How long (`delay`).
         carried_out: Whether the call is done before the false answer (`fail`, `garbage`).
     """

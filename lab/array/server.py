@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from lab.array import choices, lab_api, params
 from lab.array.calls import Call, starred
 from lab.array.errors import ElementError
-from lab.array.faults import GARBAGE, Fault, Moment
+from lab.array.faults import ECHO, GARBAGE, Fault, Moment
 from lab.array.methods.cluster_info import supported
 
 if TYPE_CHECKING:
@@ -188,7 +188,7 @@ def _carry_out(
     if end is None:
         return ("ok" if done else answer["error"]["name"]), _json(answer), done
     if end.kind == "fail":
-        error = ElementError(end.name, end.message)
+        error = ElementError(end.name, end.message.replace(ECHO, json.dumps(request.params)))
         return end.name, _json({"id": request.id, "error": error.to_json()}), done
     if end.kind == "garbage":
         return "garbage", _garbage(end.name, answer), done

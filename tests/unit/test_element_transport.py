@@ -17,7 +17,7 @@ from csi_solidfire.element.errors import TRANSIENT, ElementError, LimitExceeded,
 from csi_solidfire.element.transport import Credentials, Transport, Unreachable
 from csi_solidfire.element.types import Malformed
 from lab.array import Array
-from lab.array.faults import GARBAGE
+from lab.array.faults import ECHO, GARBAGE
 
 
 @pytest.fixture
@@ -65,6 +65,16 @@ def test_garbage_is_asked_about_again(array: Array, transport: Transport, what: 
     array.faults.garbage("GetClusterInfo", what)
     assert _read(transport)["clusterInfo"]["uniqueID"] == "lab1"
     assert len(array.calls) == 2
+
+
+def test_secrets_that_the_array_repeats_are_not_passed_on(array: Array, transport: Transport) -> None:
+    array.faults.fail("AddAccount", "xWhatever", f"cannot take {ECHO}")
+    account = {"username": "a", "initiatorSecret": "kept-to-oneself", "targetSecret": "told-to-nobody"}
+    with pytest.raises(Passing) as caught:
+        transport.call("12.5", "AddAccount", account, repeat=False)
+    assert '"username": "a"' in str(caught.value)
+    assert "kept-to-oneself" not in str(caught.value)
+    assert "told-to-nobody" not in str(caught.value)
 
 
 def test_a_lost_connection_is_made_again(array: Array, transport: Transport) -> None:
