@@ -43,7 +43,7 @@ _METRICS_PORT: Final = 9808
 _ROOT: Final = Path(csi_solidfire.__file__).parent.parent
 _GUEST: Final = "/opt/csi-solidfire"
 _STATE: Final = "/srv/array/state"
-_READY_SECONDS: Final = 60.0
+_READY_SECONDS: Final = 240.0  # a few, where nothing else runs
 
 
 def ensure_image(say: Say = print) -> Image:
@@ -284,7 +284,7 @@ def _wait(done: Callable[[], bool]) -> None:
     """Poll until something is so.
 
     Raises:
-        TimeoutError: It is not, in a minute.
+        TimeoutError: It is not, in four minutes.
     """
     expires = time.monotonic() + _READY_SECONDS
     while not done():

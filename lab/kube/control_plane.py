@@ -39,7 +39,7 @@ _RECORD: Final = "record.json"
 # The API server reaches a kubelet by its node's name, at a port of the loopback that leads into the VM. Its resolver
 # knows no file but this one, so it is given one of its own, in a mount namespace of its own.
 _WITH_HOSTS: Final = 'mount --bind "$1" /etc/hosts && shift && exec "$@"'
-_READY_SECONDS: Final = 60.0  # about four, where nothing else runs
+_READY_SECONDS: Final = 240.0  # about four, where nothing else runs
 _POLL: Final = 0.02  # seconds
 # Below the ports that Linux gives to connections (ip_local_port_range): a client that knocks at the port of a stopped
 # server could otherwise be given that very port, and keep it.
