@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 LOCKED := --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --custom-compile-command "make lock"
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lab lab-down kubernetes kubernetes-down bench packages programs image driver-image lock unit vm sanity chart format clean clean-lab
+.PHONY: help demo test check lab lab-down kubernetes kubernetes-down bench packages programs image driver-image lock unit vm e2e sanity chart format clean clean-lab
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,10 +26,14 @@ check: $(READY) ## Lint, types, layers, sizes
 	$(BIN)/python -m tests.house
 
 unit: $(READY) programs ## Run the tests that need no VM
-	$(BIN)/pytest -m "not vm" -n 2 --dist worksteal
+	$(BIN)/pytest -m "not vm and not e2e" -n 2 --dist worksteal
 
 vm: $(READY) packages programs image driver-image ## Run the tests that need the lab's VMs, csi-sanity among them
 	$(BIN)/pytest -m vm -n 2 --dist loadfile
+
+e2e: $(READY) packages driver-image ## Run the tests on a whole Kubernetes in VMs, the chart installed with helm
+	@$(BIN)/python -m lab.kube build
+	$(BIN)/pytest -m e2e
 
 lab: $(READY) packages ## Start an array and two nodes and leave them up
 	@$(BIN)/python -m lab up
