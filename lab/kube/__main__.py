@@ -1,4 +1,7 @@
-"""`python -m lab.kube up | down`: a Kubernetes with two nodes and an array, left up to look around."""
+"""`python -m lab.kube up | down`: a Kubernetes with two nodes and an array, left up to look around.
+
+`python -m lab.kube build` makes all that a cluster is started from, and starts none.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +9,11 @@ import argparse
 import os
 import sys
 from pathlib import Path
+from typing import Final
 
 from lab import driver_image, programs
 from lab.kube import release
-from lab.kube.cluster import NAME, Cluster
+from lab.kube.cluster import NAME, Cluster, build
 from lab.vm import LabError, Run
 from lab.vm.progress import Say
 
@@ -18,10 +22,10 @@ _ENVIRONMENT = "environment"
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m lab.kube", description=__doc__)
-    parser.add_argument("action", choices=("up", "down"))
+    parser.add_argument("action", choices=tuple(_ACTIONS))
     action = parser.parse_args().action
     try:
-        return _up() if action == "up" else _down()
+        return _ACTIONS[action]()
     except (LabError, programs.BuildError) as error:
         print(f"The Kubernetes lab failed: {error}", file=sys.stderr)
         return 1
@@ -36,13 +40,10 @@ def _up() -> int:
 
 
 def _start() -> Run:
-    def say(text: str) -> None:
-        print(f"  {text}", flush=True)
-
-    cluster = Cluster.start(images=[driver_image.driver_image(say)], detached=True, say=say)
+    cluster = Cluster.start(images=[driver_image.driver_image(_say)], detached=True, say=_say)
     try:
         _write_environment(cluster)
-        with Say(say).step("installing the driver with helm"):
+        with Say(_say).step("installing the driver with helm"):
             release.install(cluster)
     except BaseException:
         cluster.run.down()
@@ -59,6 +60,15 @@ def _down() -> int:
     run.down()
     print("The Kubernetes lab is down; nothing of it is left but the cached images and programs.")
     return 0
+
+
+def _build() -> int:
+    build([driver_image.driver_image(_say)], _say)
+    return 0
+
+
+def _say(text: str) -> None:
+    print(f"  {text}", flush=True)
 
 
 def _write_environment(cluster: Cluster) -> None:
@@ -95,6 +105,9 @@ The Kubernetes lab is up: two nodes, the driver on them, and an array with nothi
   make kubernetes-down     ends it all
 """
     )
+
+
+_ACTIONS: Final = {"up": _up, "down": _down, "build": _build}
 
 
 def _shortened(path: Path) -> str:

@@ -78,9 +78,7 @@ class Cluster:
             detached: Whether it all stays up when this process ends.
             name: Of a detached one, for `attach`.
         """
-        for program in _PROGRAMS:
-            programs.built(program, say)
-        image, array_image = node_image.ensure(say, images), site.ensure_image(say)
+        image, array_image = build(images, say)
         steps = Say(say)
         run = Run.detached(array_image, name) if detached else Run(array_image)
         try:
@@ -223,6 +221,13 @@ class Cluster:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def build(images: Sequence[Path], say: Callable[[str], None]) -> tuple[Image, Image]:
+    """Build what a cluster is started from, unless the cache has it; return the nodes' image and the array's."""
+    for program in _PROGRAMS:
+        programs.built(program, say)
+    return node_image.ensure(say, images), site.ensure_image(say)
 
 
 def _is_ready(node: Object) -> bool:
