@@ -2,7 +2,8 @@
 #
 # It makes the system calls of runc: a mount namespace whose mounts outside of the root are let go without the host
 # noticing, the root on a private mount of its own, kubelet's directory a peer of the host's (Bidirectional), /dev and
-# /sys the host's, the host's PIDs (hostPID) and network (hostNetwork), everything else read-only.
+# /sys the host's, the host's PIDs (hostPID) and network (hostNetwork), everything else read-only. A controller has
+# another user's rights, a few harmless devices, and a directory for its socket.
 set -eu
 exec unshare --mount --propagation unchanged -- sh -euc '
     root=$1 kind=$2
@@ -21,6 +22,11 @@ exec unshare --mount --propagation unchanged -- sh -euc '
         mount --rbind /var/lib/kubelet "$root/var/lib/kubelet"
         set -- setpriv --reuid 0 --regid 0 --clear-groups -- "$@"
     else
+        mount -t tmpfs tmpfs "$root/dev"
+        for device in full null random urandom zero; do
+            : > "$root/dev/$device"
+            mount --bind "/dev/$device" "$root/dev/$device"
+        done
         mount -t tmpfs -o mode=0770,gid=65532 tmpfs "$root/csi"
         set -- setpriv --reuid 65532 --regid 65532 --clear-groups --bounding-set=-all --no-new-privs -- "$@"
     fi
