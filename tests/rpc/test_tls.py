@@ -11,7 +11,7 @@ import pytest
 
 from lab.array import Array
 from tests.support import ask, certificates
-from tests.support.ask import create, refused
+from tests.support.ask import create, publish, refused, unpublish
 from tests.support.driver import Driver, secrets_of, write_cluster
 
 HERE = "IP:127.0.0.1"
@@ -68,6 +68,27 @@ def test_a_certificate_of_the_array_that_has_expired(tmp_path: Path) -> None:
     shown = certificates.expired(tmp_path, certificates.issue(tmp_path, ca, HERE), ca)
     with certificates.array_with(tmp_path, shown) as array:
         _told(array, ca.cert, "certificate has expired", "the array, or a CA", "needs a new certificate")
+
+
+def test_an_array_that_gets_another_certificate(tmp_path: Path) -> None:
+    """The controller goes on with the Secret's next version, or all the time if both were in it before."""
+    old, new = certificates.authority(tmp_path, "old"), certificates.authority(tmp_path, "new")
+    with certificates.array_with(tmp_path, certificates.issue(tmp_path, old, HERE)) as array:
+        foresighted, other = Driver(array), Driver(array)
+        write_cluster(foresighted.clusters / "c1", array, caCert=old.cert + new.cert)
+        write_cluster(other.clusters / "c1", array, caCert=old.cert)
+        handle = create(other)
+        publish(foresighted, handle)
+    with (
+        foresighted,
+        other,
+        certificates.array_with(tmp_path, certificates.issue(tmp_path, new, HERE), array.port) as array,
+    ):
+        unpublish(foresighted, handle)
+        with refused(grpc.StatusCode.UNAVAILABLE, "certificate verify failed", "caCert"):
+            publish(other, handle)
+        write_cluster(other.clusters / "c1", array, caCert=new.cert)
+        publish(other, handle)
 
 
 @pytest.mark.parametrize("names", [["IP:127.0.0.2"], ["DNS:localhost"], ["DNS:array.example", "IP:::1"]], ids=str)

@@ -41,13 +41,13 @@ def expired(directory: Path, old: Certificate, ca: Certificate | None = None) ->
     return Certificate(cert.read_text(), old.key)
 
 
-def array_with(directory: Path, certificate: Certificate, unique_id: str = "lab1") -> Array:
-    """Start an array that shows a certificate."""
+def array_with(directory: Path, certificate: Certificate, port: int = 0) -> Array:
+    """Start an array that shows a certificate; in the same directory it is the same array."""
     state = directory / "state"
-    state.mkdir()
+    state.mkdir(exist_ok=True)
     (state / "array.crt").write_text(certificate.cert)
     (state / "array.key").write_text(certificate.key)
-    return Array.start(unique_id=unique_id, state=state)
+    return Array.start(unique_id="lab1", state=state, listen=("127.0.0.1", port))
 
 
 def _made(directory: Path, name: str, options: tuple[str, ...]) -> Certificate:
