@@ -106,6 +106,20 @@ class Space:
             self.api.delete(kind, name, self.name)
         self.until(lambda: not any(self.find(kind, name) for name in names), f"get rid of {kind} {', '.join(names)}")
 
+    def replace(self, *pods: str) -> None:
+        """Delete pods that their owner makes anew, and wait until the new ones are ready."""
+        old = {pod: self.get("Pod", pod)["metadata"]["uid"] for pod in pods}
+        for pod in pods:
+            self.api.delete("Pod", pod, self.name)
+
+        def is_new(pod: str) -> bool:
+            found = self.find("Pod", pod)
+            return found is not None and found["metadata"]["uid"] != old[pod]
+
+        self.until(lambda: all(map(is_new, pods)), f"make {', '.join(pods)} anew")
+        for pod in pods:
+            self.running(pod)
+
     def run(self, pod: str, script: str) -> str:
         """Run a line for `sh` in a pod and return what it prints.
 
