@@ -11,6 +11,7 @@ from lab.kube.control_plane import GUESTS_HOST, SERVICE_ADDRESS, ControlPlane, f
 from lab.vm import Machine
 
 _ETC: Final = "/etc/kubernetes"
+_START_SECONDS: Final = 240.0  # a second or two, where nothing else runs
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,8 @@ def join(machine: Machine, node: Node, others: list[Node], plane: ControlPlane, 
     # Its directory must stay the one that containerd watches.
     machine.send_tree({_ETC: etc, "/etc/cni/net.d/10-lab.conflist": pod_network})
     machine.run(
-        "systemctl enable --quiet cluster-network kubelet && systemctl start --no-block cluster-network kubelet"
+        "systemctl enable --quiet cluster-network kubelet && systemctl start --no-block cluster-network kubelet",
+        timeout=_START_SECONDS,
     )
 
 
