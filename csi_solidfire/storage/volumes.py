@@ -133,15 +133,20 @@ def _create(cluster: Cluster, spec: VolumeSpec, size: int, policy: int | None) -
             if not retry:
                 raise
         except LimitExceeded as error:
-            raise errors.Exhausted(
-                f"{error} (an account holds {cluster.limits().volumes_per_account} volumes at most; this one is"
-                f" for node {spec.hostname} and namespace {spec.namespace})"
-            ) from error
+            raise errors.Exhausted(f"{error} ({_advice(error, cluster, spec)})") from error
         except ElementError:
             if policy is not None:
                 cluster.forget()  # Perhaps the policy was removed and made anew under another number.
             raise
     raise AssertionError("unreachable: the second try returns or raises")
+
+
+def _advice(error: LimitExceeded, cluster: Cluster, spec: VolumeSpec) -> str:
+    """Say what somebody may do about a volume that there is no room for."""
+    if error.name == "xTotalCapacityExceeded":
+        return "delete volumes that nobody needs, purge the array's recycle bin, or give it more nodes"
+    most, whose = cluster.limits().volumes_per_account, f"node {spec.hostname} and namespace {spec.namespace}"
+    return f"an account holds {most} volumes at most; this one is for {whose}"
 
 
 def _size(spec: VolumeSpec, cluster: Cluster) -> int:

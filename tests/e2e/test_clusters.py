@@ -127,8 +127,9 @@ def test_a_full_array_is_told_and_the_claim_is_served_when_there_is_room(mixed: 
     other.settings.fullness = _FULL
     mixed.apply(claim("late", storage_class="e2e-other"))
     says = mixed.event("PersistentVolumeClaim", "late", "full")
-    words = f"CreateVolume: xTotalCapacityExceeded: The cluster is full: {_FULL}"
-    assert says.startswith(_failed("e2e-other", "ResourceExhausted", words))
+    advice = "delete volumes that nobody needs, purge the array's recycle bin, or give it more nodes"
+    words = f"CreateVolume: xTotalCapacityExceeded: The cluster is full: {_FULL} ({advice})"
+    assert says == _failed("e2e-other", "ResourceExhausted", words)
     other.settings.fullness = "stage1Happy"
     mixed.bound("late")
     assert len(_names(other.call("ListActiveVolumes"))) == 1

@@ -37,7 +37,7 @@ def test_never_less_than_nothing(array: Array, driver: Driver) -> None:
 def test_a_full_array_has_nothing_to_offer_and_makes_nothing(array: Array, driver: Driver, fullness: str) -> None:
     array.settings.fullness = fullness
     assert _capacity(driver).available_capacity == 0
-    with refused(grpc.StatusCode.RESOURCE_EXHAUSTED, "CreateVolume", "xTotalCapacityExceeded"):
+    with refused(grpc.StatusCode.RESOURCE_EXHAUSTED, "CreateVolume", "xTotalCapacityExceeded", "recycle bin"):
         create(driver)
     assert not ask.volumes(array)
     wait_until(lambda: not accounts(array))
