@@ -176,7 +176,12 @@ class Node(Serving):
         "'nsenter --target 1 --mount --net --'. Empty when the driver runs directly on the host.",
         "",
     )
-    host_root: Path = flag(DIRECTORY, "Where the host's root directory is seen from here.", "/")
+    host_root: Path = flag(
+        DIRECTORY,
+        "Where the host's root directory is seen from here: /proc/1/root in a container with the host's process IDs. "
+        "Not a mount of it, which would show every volume a second time.",
+        "/",
+    )
     iscsi_db: Path | None = flag(
         OPTIONAL_DIRECTORY,
         "open-iscsi's database on the host. Empty: the one that exists of /etc/iscsi and /var/lib/iscsi.",
