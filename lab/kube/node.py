@@ -95,7 +95,11 @@ def _kubelet(port: int) -> dict[str, Any]:
         "port": port,
         "tlsCertFile": f"{_ETC}/kubelet.crt",
         "tlsPrivateKeyFile": f"{_ETC}/kubelet.key",
+        # There is no DNS but the outer one; without any, every pod would have an event that complains.
+        "clusterDNS": ["10.0.2.3"],
         "failSwapOn": False,
+        # To make a container takes seconds, and minutes where everything else does too: kubelet's own two were too few.
+        "runtimeRequestTimeout": "10m",
         # Images can't be pulled here, so none may be thrown away.
         "imageGCHighThresholdPercent": 100,
         "evictionHard": {"nodefs.available": "1%", "imagefs.available": "1%", "memory.available": "50Mi"},
