@@ -145,8 +145,8 @@ class Space:
 
         def found() -> str | None:
             fields = f"involvedObject.kind={kind},involvedObject.name={name}"
-            messages = [each.get("message") or "" for each in self.api.list("Event", self.name, fields=fields)]
-            return next((message for message in messages if has in message), None)
+            events = self.api.list("Event", self.name, fields=fields, api_version="v1")
+            return next((message for each in events if has in (message := each.get("message") or "")), None)
 
         message: str = self.until(found, f"have an event of {kind} {name} with the words {has!r}")
         return message
