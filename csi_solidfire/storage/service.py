@@ -162,9 +162,17 @@ class Storage:
         cluster = self._clusters.choose({}, parameters.cluster)
         capacity, limits = cluster.client.get_cluster_capacity(), cluster.limits()
         free = max(0, capacity.max_over_provisionable_space - capacity.provisioned_space)
-        if cluster.client.get_fullness() in _FULL:
+        if _is_full(cluster):
             free = 0
         return free, volumes.round_up(limits.volume_size_min), limits.volume_size_max
+
+
+def _is_full(cluster: Cluster) -> bool:
+    """Tell whether the array refuses new volumes, as far as it lets its admin know."""
+    try:
+        return cluster.client.get_fullness() in _FULL
+    except errors.PermissionDenied:
+        return False  # It takes more rights than the driver needs for anything else.
 
 
 def _answers(cluster: Cluster) -> bool:

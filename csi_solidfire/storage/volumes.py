@@ -252,6 +252,6 @@ def _purge(cluster: Cluster, handle: VolumeHandle) -> None:
         cluster.client.purge_deleted_volume(handle.volume_id)
     except NoSuchVolume:
         log.info("the volume was gone before it was purged", volume=str(handle))
-    except ElementError as error:
+    except errors.DriverError as error:
         # It is deleted already, so no refusal can be the last word.
         raise errors.Unavailable(f"volume {handle} is in the recycle bin and was not purged: {error}") from error

@@ -69,9 +69,6 @@ def test_not_with_one_fewer(array: Array, missing: str) -> None:
         _live(array, ADMIN | {"access": left})
 
 
-@pytest.mark.xfail(
-    raises=grpc.RpcError, reason="service.capacity asks GetClusterFullThreshold, which is listed for clusterAdmin alone"
-)
 def test_capacity_without_being_allowed_to_ask_how_full_it_is(array: Array) -> None:
     """Then the provisioner is told what may still be promised, and the array itself refuses when it is full."""
     array.call("AddClusterAdmin", ADMIN | {"access": [*NEEDED, READ]})

@@ -131,9 +131,6 @@ def test_a_call_whose_password_ends_half_way_ends_right_the_next_time(
     assert len(ask.volumes(array)) == len({volume["name"] for volume in ask.volumes(array)})
 
 
-@pytest.mark.xfail(
-    reason="volumes.delete lets UNAUTHENTICATED through after it has deleted: _purge catches ElementError only"
-)
 def test_a_deletion_whose_password_ends_before_the_purge_is_not_final(array: Array, mounted: Driver) -> None:
     handle = create(mounted)
     array.faults.hook("DeleteVolume", after=lambda _: _rotate(mounted, array, "another-password"))

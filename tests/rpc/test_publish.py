@@ -122,7 +122,7 @@ def test_the_array_itself_enforces_reading_only(
     assert ask.volume(array, handle)["access"] == access
 
 
-def test_nodes_that_share_a_volume_share_an_account_that_has_nothing_else_of_theirs(array: Array, driver: Driver) -> None:
+def test_nodes_that_share_a_volume_share_an_account_for_that(array: Array, driver: Driver) -> None:
     handle = create(driver, host="node-3", capability=SHARED)
     alone = create(driver, "pvc-2", host="node-3")
     first = publish(driver, handle, NODE_1, capability=SHARED)
