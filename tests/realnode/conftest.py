@@ -40,8 +40,8 @@ def make(site: Site, node: Node) -> Iterator[Make]:
     """Make a volume, published to node-1; what a test forgets on the nodes is cleaned up by hand."""
     made = []
 
-    def volume(capability: csi_pb2.VolumeCapability | None = None, size: int = csi.GIB) -> Volume:
-        new = Volume(site, capability or csi.mount("ext4"), size)
+    def volume(capability: csi_pb2.VolumeCapability | None = None, size: int = csi.GIB, **parameters: str) -> Volume:
+        new = Volume(site, capability or csi.mount("ext4"), size, parameters)
         made.append(new)
         new.publish(node)
         return new

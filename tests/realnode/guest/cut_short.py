@@ -19,6 +19,9 @@ from csi_solidfire.node.plugin import Plugin
 from csi_solidfire.node.specs import Block, Filesystem, StageSpec
 from tests.node.dying_host import Died, dying
 
+_RECORDS = Path("/etc/iscsi/nodes")
+_PLACES = ("/etc/iscsi", "/var/lib/iscsi", "/run", "/tmp")
+
 
 class Trial:
     """One volume on the real host."""
@@ -32,6 +35,7 @@ class Trial:
         target = PublishContext.from_map(context, handle)
         self.act: str = order["act"]
         self.used: bool = order["used"]
+        self.abandoned: bool = order["abandoned"]
         self.spec = StageSpec(handle, order["staging"], access, read_only=False, target=target, chap=chap)
         self.file = Path(order["staging"]) / "kept"
         self.written = False
@@ -63,14 +67,16 @@ class Trial:
             self.plugin().stage(self.spec)
 
     def run(self, nth: int) -> dict[str, Any]:
-        """Cut a call short at its n-th change, call again, and look; then take it off the node."""
+        """Cut a call short at its n-th change, call again unless nobody wants it any more, look; then take it off."""
         self.prepare()
         kept = self.kept() if self.act == "unstage" else True
         host, life = dying(LocalHost(), nth, done=True)
         with suppress(Died):
             self.call(self.plugin(host))
-        self.call(self.plugin())
-        found = {"nth": nth, "lived": life.lived, **self.look()}
+        exposed = exposed_files(self.spec.chap)
+        if not self.abandoned:
+            self.call(self.plugin())
+        found = {"nth": nth, "lived": life.lived, "exposed": exposed, **self.look()}
         if self.act == "stage":
             kept = self.kept()
             self.take_off()
@@ -94,7 +100,7 @@ class Trial:
         """Count mounts and sessions, and say what is in the record."""
         mounts = [line for line in Path("/proc/self/mountinfo").read_text().splitlines() if self.spec.path in line]
         sessions = devices.sessions_of(LocalHost(), self.spec.handle)
-        records = list(Path("/etc/iscsi/nodes").glob(f"{self.spec.target.iqn}/*/default"))
+        records = list(_RECORDS.glob(f"{self.spec.target.iqn}/*/default"))
         secrets = [record for record in records if self.spec.chap.password in record.read_text()]
         files = sorted(path.name for path in Path(self.spec.path).iterdir()) if not mounts else []
         return {
@@ -104,6 +110,18 @@ class Trial:
             "secrets": len(secrets),
             "files": files,
         }
+
+
+def exposed_files(chap: Chap | None) -> list[str]:
+    """Return the files that others than root may read and that hold a secret, or any that is no node record's."""
+    assert chap is not None
+    secrets = [chap.password.encode(), (chap.password_in or chap.password).encode()]
+    found = []
+    for file in (path for place in _PLACES for path in Path(place).rglob("*") if path.is_file()):
+        if any(secret in file.read_bytes() for secret in secrets):
+            private = all(path.stat().st_mode & 0o077 == 0 for path in (file, file.parent))
+            found += [] if private and _RECORDS in file.parents else [str(file)]
+    return found
 
 
 def main() -> None:
