@@ -29,7 +29,7 @@ _CLAIM = "orders-db"
 _NAME = "pvc-6f2c1b7e-0d4a-4f5e-9c1d-0a7be2d1c0de"
 _LINES = 25
 _PATIENCE = 5  # seconds that a node's kernel waits for a lost session; 120 are the default
-_SECONDS = 60.0
+_SECONDS = 120.0
 
 
 class Untrue(Exception):

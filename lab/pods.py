@@ -10,6 +10,7 @@ import lab.writer
 from lab.site import Node
 
 _PROGRAM = "/opt/writer.py"
+_PATIENCE = 300  # seconds on a busy machine; some ten on a quiet one
 # What iscsid says of a login refused for its CHAP credentials (seen with open-iscsi 2.1.8), before the target's name.
 _REFUSED = ("Login failed to authenticate with target", "Login authentication failed with target")
 
@@ -69,11 +70,11 @@ class Writer:
         """Wait until it has tried to write so many more times, in vain or not, without work for the node meanwhile.
 
         Raises:
-            lab.vm.errors.CommandFailed: It has not, in two minutes.
+            lab.vm.errors.CommandFailed: It has not, in five minutes.
         """
         # tail ends when it has more to tell than head wants to hear, and a writer always has.
         command = f"tail -n 0 -f {self._notes} | head -n {more} | wc -l | grep -qx {more}"
-        self.node.machine.run(["timeout", "120", "sh", "-c", command], timeout=150)
+        self.node.machine.run(["timeout", str(_PATIENCE), "sh", "-c", command], timeout=_PATIENCE + 60)
 
     def stop(self) -> None:
         self.node.machine.run(["systemctl", "stop", self.name], check=False)
@@ -96,10 +97,10 @@ def refused_logins(node: Node, iqn: str) -> int:
 
 
 def wait_for_refused_logins(node: Node, iqn: str, more: int) -> bool:
-    """Wait until a target has refused a node so many more times; tell whether it did, in a minute."""
+    """Wait until a target has refused a node so many more times; tell whether it did, in two minutes."""
     words = " ".join(f"-e '{each} {iqn}'" for each in _REFUSED)
     command = f"journalctl -u iscsid -f -n 0 -o cat | grep -F -m {more} {words} | wc -l | grep -qx {more}"
-    return node.machine.run(["timeout", "60", "sh", "-c", command], check=False, timeout=90).exit_code == 0
+    return node.machine.run(["timeout", "120", "sh", "-c", command], check=False, timeout=180).exit_code == 0
 
 
 def _lines(directory: str) -> str:
