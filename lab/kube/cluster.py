@@ -87,6 +87,7 @@ class Cluster:
                 cluster = cls._assemble(run, image, places)
             with steps.step("starting kubelet on the nodes"):
                 cluster._join(places)
+                run.write_record()
                 cluster._await_nodes()
         except BaseException:
             run.down() if detached else run.close()

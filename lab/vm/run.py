@@ -57,7 +57,7 @@ class Run:
         except BaseException:
             self._children.end()
             raise
-        self._write_record()
+        self.write_record()
 
     @classmethod
     def detached(cls, image: Image, name: str = "lab", *, logs: Path | None = None) -> Self:
@@ -110,7 +110,7 @@ class Run:
         for port in forwards:
             machine.forward(port)
         self.machines[name] = machine
-        self._write_record()
+        self.write_record()
         return machine
 
     def spawn(self, name: str, argv: Sequence[str], log: Path) -> int:
@@ -167,7 +167,8 @@ class Run:
                 timeout=60,
             )
 
-    def _write_record(self) -> None:
+    def write_record(self) -> None:
+        """Write down what `attach` must know; to be called when a VM's forwards have changed."""
         with self._record_lock:
             record = {
                 "image": str(self.image.directory),
