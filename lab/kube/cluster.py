@@ -38,7 +38,7 @@ _PROGRAMS: Final = (
     programs.KUBECTL,
     programs.HELM,
 )
-_READY_SECONDS: Final = 240.0  # about 15, where nothing else runs
+_READY_SECONDS: Final = 900.0  # about 15, where nothing else runs
 _TOOL_SECONDS: Final = 300.0
 _PLANE: Final = "plane"
 

@@ -15,7 +15,7 @@ NAMESPACE: Final = "csi-solidfire"
 STORAGE_CLASS: Final = "solidfire"
 
 _SECRET: Final = "solidfire-lab"
-_READY: Final = "8m"  # half a minute, where nothing else runs
+_READY: Final = "15m"  # half a minute, where nothing else runs
 
 
 def install(cluster: Cluster, *, wait: bool = True) -> None:
@@ -29,7 +29,7 @@ def install(cluster: Cluster, *, wait: bool = True) -> None:
     values = cluster.run.directory / "values.json"
     values.write_text(json.dumps(chart_values(), indent=2))
     waiting = ["--wait", f"--timeout={_READY}"] if wait else []
-    cluster.helm("install", NAME, str(CHART), f"--namespace={NAMESPACE}", f"--values={values}", *waiting, timeout=600)
+    cluster.helm("install", NAME, str(CHART), f"--namespace={NAMESPACE}", f"--values={values}", *waiting, timeout=960)
 
 
 def write_secret(cluster: Cluster) -> None:
