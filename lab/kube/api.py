@@ -120,6 +120,29 @@ class Api:
         ).to_dict()
         return changed
 
+    def patch_status(self, kind: str, name: str, change: Mapping[str, Any]) -> Object:
+        """Merge a change into the status of an object that is in no namespace."""
+        changed: Object = (
+            self._resource(kind, None)
+            .status.patch(
+                name=name,
+                body=dict(change),
+                content_type="application/merge-patch+json",
+                _request_timeout=_TIMEOUT,
+            )
+            .to_dict()
+        )
+        return changed
+
+    def listed_kinds(self) -> tuple[tuple[str, str], ...]:
+        """Return all kinds that can be listed, as `api_version` and `kind`."""
+        listable = [
+            (each.group_version, each.kind)
+            for each in self._dynamic.resources.search()
+            if not isinstance(each, ResourceList) and "list" in each.verbs and "/" not in each.name
+        ]
+        return tuple(sorted(set(listable)))
+
     def delete(
         self,
         kind: str,
