@@ -37,6 +37,8 @@ _PIP_TIMEOUT: Final = 900.0  # seconds
 _GENERATED: Final = re.compile(r"__pycache__|_cache/|_pb2")  # as in .dockerignore
 _LEFT_OUT: Final = ("doc", "info", "locale", "man")
 # What a registry's debian:…-slim is: usr-is-merged stands in for usrmerge, which would bring all of perl.
+# A mount namespace of its own: killed half way, it leaves nothing mounted below a directory that is about to be removed.
+_ALONE: Final = ("setpriv", "--pdeathsig", "KILL", "--", "unshare", "--mount")
 _BASE: Final = (
     *("mmdebstrap", "--mode=root", "--variant=minbase", "--include=usr-is-merged"),
     "--hook-dir=/usr/share/mmdebstrap/hooks/merged-usr",
@@ -59,7 +61,7 @@ def driver_image(say: Callable[[str], object] = lambda _: None, may_use_sudo: Ma
         return archive
     if shutil.which("buildah") is None:
         raise LabError(f"missing here: buildah. On Debian or Ubuntu: apt-get install {' '.join(PACKAGES)}")
-    with _only_builder(), tempfile.TemporaryDirectory(dir=_directory()) as work:
+    with _only_builder(), tempfile.TemporaryDirectory(dir=_directory(), ignore_cleanup_errors=True) as work:
         if not archive.exists():
             _build(archive, Path(work), Say(say), may_use_sudo)
     return archive
@@ -91,21 +93,23 @@ def clean(may_use_sudo: MayUseSudo = ask) -> None:
 
 def _build(archive: Path, work: Path, say: Say, may_use_sudo: MayUseSudo) -> None:
     def run(command: list[str], log: str) -> None:
-        as_root(command, _directory() / f"{log}.log", may_use_sudo)
+        as_root([*_ALONE, *command], _directory() / f"{log}.log", may_use_sudo)
 
     buildah = ["buildah", "--root", str(_directory() / "store"), "--runroot", str(work / "run")]
     base = f"localhost/debian:{packages.SUITE}-{_hash(_BASE)}"
-    if subprocess.run([*buildah, "inspect", "--type=image", base], capture_output=True, check=False).returncode:
+    made = _directory() / f"base-{_hash(_BASE)}"  # the store is root's, and only root could ask buildah
+    if not made.exists():
         with say.step(f"making the Debian {packages.SUITE} that the driver's image starts from"):
             _make_base(base, work, buildah, run)
+        made.touch()
     with say.step("fetching the driver's Python packages"):
         _fetch_wheels(work / "wheels")
     with say.step("building the driver's image"):
         options = ["--isolation=chroot", "--layers", "--pull-never", "--timestamp=0", f"--tag={NAME}"]
         options += [f"--build-arg=BASE={base}", f"--build-context=wheels={work / 'wheels'}"]
-        run([*buildah, "bud", *options, "--build-arg=PIP_NO_INDEX=1", str(_ROOT)], "build")
+        run(["--", *buildah, "bud", *options, "--build-arg=PIP_NO_INDEX=1", str(_ROOT)], "build")
         unfinished = work / "archive"
-        run([*buildah, "push", "--quiet", NAME, f"docker-archive:{unfinished}:{NAME}"], "push")
+        run(["--", *buildah, "push", "--quiet", NAME, f"docker-archive:{unfinished}:{NAME}"], "push")
     unfinished.replace(archive)
     # The one before may be in somebody's hands.
     for old in sorted(_directory().glob("csi-solidfire-*.tar"), key=lambda file: file.stat().st_mtime)[:-2]:
@@ -116,9 +120,10 @@ def _make_base(name: str, work: Path, buildah: list[str], run: Callable[[list[st
     (work / "base").mkdir()
     tree = work / "base/root.tar"
     network = [f"--aptopt={option}" for option in apt_network_options()]
-    run([*_BASE, *network, packages.SUITE, str(tree), *sources()], "debian")
+    alone = ["--pid", "--fork", "--kill-child", "--", "env", f"TMPDIR={work}"]
+    run([*alone, *_BASE, *network, packages.SUITE, str(tree), *sources()], "debian")
     (work / "base/Dockerfile").write_text('FROM scratch\nADD root.tar /\nCMD ["bash"]\n')
-    run([*buildah, "bud", "--timestamp=0", f"--tag={name}", str(work / "base")], "base")
+    run(["--", *buildah, "bud", "--timestamp=0", f"--tag={name}", str(work / "base")], "base")
 
 
 def _fetch_wheels(target: Path) -> None:
