@@ -36,9 +36,9 @@ _ROOT: Final = Path(__file__).parent.parent
 _PIP_TIMEOUT: Final = 900.0  # seconds
 _GENERATED: Final = re.compile(r"__pycache__|_cache/|_pb2")  # as in .dockerignore
 _LEFT_OUT: Final = ("doc", "info", "locale", "man")
-# What a registry's debian:…-slim is: usr-is-merged stands in for usrmerge, which would bring all of perl.
-# A mount namespace of its own: killed half way, it leaves nothing mounted below a directory that is about to be removed.
+# Killed half way, it leaves nothing mounted below a directory that is about to be removed.
 _ALONE: Final = ("setpriv", "--pdeathsig", "KILL", "--", "unshare", "--mount")
+# What a registry's debian:…-slim is: usr-is-merged stands in for usrmerge, which would bring all of perl.
 _BASE: Final = (
     *("mmdebstrap", "--mode=root", "--variant=minbase", "--include=usr-is-merged"),
     "--hook-dir=/usr/share/mmdebstrap/hooks/merged-usr",
