@@ -101,6 +101,19 @@ def test_its_mkfs_are_the_ones_that_were_tried(node: Node) -> None:
     assert "btrfs-progs v6.2\n" in versions
 
 
+def test_every_module_of_the_driver_finds_what_it_imports(node: Node) -> None:
+    """Half of the Kubernetes client is not in the image."""
+    script = (
+        "import importlib, pkgutil, csi_solidfire\n"
+        "for found in pkgutil.walk_packages(csi_solidfire.__path__, 'csi_solidfire.'):\n"
+        "    if not found.name.endswith('__main__'):\n"
+        "        importlib.import_module(found.name)\n"
+        "print('all')"
+    )
+    command = ("/opt/csi-solidfire/bin/python", "-c", script)
+    assert pod.run(node.machine, "controller", *command, wait=True) == "all\n"
+
+
 def test_the_controller_needs_neither_root_nor_a_writable_root(site: Site, node: Node) -> None:
     machine = node.machine
     program = ("/opt/csi-solidfire/bin/csi-solidfire", "controller", "--hostname=node-1", "--log-level=debug")
