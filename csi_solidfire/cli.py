@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import sys
 from collections.abc import Callable
@@ -37,6 +38,9 @@ def main(argv: list[str] | None = None) -> int:
     if isinstance(settings, config.Version):
         print(_versions())
         return 0
+    # A core dump would hold all secrets that the process has in memory. The commands it runs inherit this: iscsiadm
+    # reads them from the node record.
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     if isinstance(settings, config.RotateChap):
         return _rotate(settings)
     return _serve(settings)
