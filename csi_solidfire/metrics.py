@@ -6,6 +6,7 @@ driver as a library adds nothing to somebody else's metrics. docs/reference/metr
 
 from __future__ import annotations
 
+import contextlib
 import platform
 import socket
 from collections.abc import Callable, Iterator
@@ -218,11 +219,12 @@ class _Handler(BaseHTTPRequestHandler):
         self._answer(200 if text == _OK else 503, "text/plain; charset=utf-8", f"{text}\n".encode())
 
     def _answer(self, status: int, content_type: str, body: bytes) -> None:
-        self.send_response(status)
-        self.send_header("Content-Type", content_type)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
+        with contextlib.suppress(ConnectionError):  # Who asked has not waited for the answer.
+            self.send_response(status)
+            self.send_header("Content-Type", content_type)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
 
     def log_message(self, *_: object) -> None:
         """Keep scrapes out of the log."""

@@ -109,9 +109,16 @@ livenessProbe:
   httpGet:
     path: /healthz/leader-election
     port: {{ .name }}
-  initialDelaySeconds: 10
   periodSeconds: 20
   timeoutSeconds: 5
+# It says nothing before the driver has answered it, so it may begin as late as the driver.
+startupProbe:
+  httpGet:
+    path: /healthz/leader-election
+    port: {{ .name }}
+  periodSeconds: 2
+  timeoutSeconds: 5
+  failureThreshold: 120
 {{- end }}
 resources:
   {{- toYaml $sidecar.resources | nindent 2 }}
