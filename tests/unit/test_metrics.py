@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import socket
+import struct
+import threading
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -13,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from csi_solidfire import metrics
+from tests.support.driver import wait_until
 
 REFERENCE = Path(__file__).parents[2] / "docs/reference/metrics.md"
 
@@ -116,6 +119,27 @@ def test_a_driver_that_kubelet_does_not_know_is_healthy_but_not_ready() -> None:
     with serving(registered=False) as url:
         assert get(url + "/healthz")[0] == get(url + "/livez")[0] == 200
         assert get(url + "/readyz") == (503, "not registered with kubelet\n")
+
+
+def test_one_who_hangs_up_is_no_trouble(capfd: pytest.CaptureFixture[str]) -> None:
+    """As kubelet does when a busy machine answers too late; each time would leave a traceback."""
+    asked, hung_up = threading.Event(), threading.Event()
+
+    class Slow(Driver):
+        def alive(self) -> None:
+            asked.set()
+            assert hung_up.wait(30)
+
+    before = threading.active_count()
+    with serving(Slow()) as url:
+        with socket.create_connection(("127.0.0.1", int(url.rpartition(":")[2])), timeout=10) as client:
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # closed with a reset
+            client.sendall(b"GET /livez HTTP/1.0\r\n\r\n")
+            assert asked.wait(30)
+        hung_up.set()
+        assert get(f"{url}/livez") == (200, "ok\n")
+    wait_until(lambda: threading.active_count() <= before)
+    assert "Traceback" not in capfd.readouterr().err
 
 
 def test_other_paths_say_which_there_are() -> None:
