@@ -20,6 +20,7 @@ _GUEST: Final = "/run/container"
 _UNIT: Final = "csi-solidfire"
 _PROGRAM: Final = "/opt/csi-solidfire/bin/csi-solidfire"
 _READY_SECONDS: Final = 120.0
+_RUN_SECONDS: Final = 300.0  # to import all of the Kubernetes client, in a VM on a busy machine
 _REMOVED: Final = ".wh."  # begins the name of what stands for a file that a layer removes
 
 ROOT: Final = f"{_GUEST}/root"
@@ -82,5 +83,5 @@ def run(machine: Machine, kind: str, *command: str, unit: str = "", wait: bool =
     """Run a command in a container; return what it prints if it is waited for."""
     how = ["--wait", "--pipe"] if wait else []
     service = ["systemd-run", "--quiet", "--collect", *how, *([f"--unit={unit}"] if unit else [])]
-    done = machine.run([*service, "/bin/sh", f"{_GUEST}.sh", ROOT, kind, *command], timeout=60)
+    done = machine.run([*service, "/bin/sh", f"{_GUEST}.sh", ROOT, kind, *command], timeout=_RUN_SECONDS)
     return done.stdout

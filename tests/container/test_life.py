@@ -124,7 +124,7 @@ def test_the_controller_needs_neither_root_nor_a_writable_root(site: Site, node:
         return machine.run(["python3", "-c", ask], check=False).stdout
 
     try:
-        wait_until(lambda: "ok" in answer(), 120)
+        wait_until(lambda: "ok" in answer(), 300)
         status = machine.run("cat /proc/$(systemctl show -P MainPID controller)/status").stdout
     finally:
         log = machine.run("journalctl -u controller --no-pager -o cat; systemctl stop controller", check=False).stdout
