@@ -55,21 +55,20 @@ def in_files(needles: dict[bytes, str], since: float) -> dict[str, Any]:
     for start in range(0, len(paths), _AT_ONCE):
         answer = grep(wanted, "-l", "-Z", "--", *paths[start : start + _AT_ONCE])
         found += [os.fsdecode(name) for name in answer.split(b"\0") if name]
-    return {path: {"names": names(needles, Path(path).read_bytes()), "modes": modes(path)} for path in found}
+    return {path: {"names": names(needles, grep(wanted, "-o", "--", path)), "modes": modes(path)} for path in found}
 
 
 def modes(path: str) -> list[str]:
     return [mode(path), mode(str(Path(path).parent))]
 
 
-def names(needles: dict[bytes, str], text: bytes) -> list[str]:
-    return sorted({name for needle, name in needles.items() if needle in text})
+def names(needles: dict[bytes, str], matched: bytes) -> list[str]:
+    return sorted({needles[line] for line in matched.splitlines()})
 
 
 def in_output(needles: dict[bytes, str], command: list[str]) -> list[str]:
     with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
-        found = grep(b"\n".join(needles), "-o", stdin=process.stdout)
-    return sorted({needles[line] for line in found.splitlines()})
+        return names(needles, grep(b"\n".join(needles), "-o", stdin=process.stdout))
 
 
 def main() -> None:
