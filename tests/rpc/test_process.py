@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import signal
 import subprocess
 import sys
@@ -63,6 +64,11 @@ def start_call(process: subprocess.Popen[str], channel: grpc.Channel) -> Any:
     assert process.stdout is not None
     assert process.stdout.readline() == "inside\n"
     return call
+
+
+def test_a_crash_leaves_no_core_with_secrets_in_it(tmp_path: Path) -> None:
+    with driver(tmp_path, "--metrics-address=off") as (process, _):
+        assert resource.prlimit(process.pid, resource.RLIMIT_CORE) == (0, 0)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
