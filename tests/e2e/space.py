@@ -14,7 +14,7 @@ from lab.kube.api import Object
 from lab.kube.cluster import Cluster
 from lab.vm import LabError
 
-PATIENCE = 600.0  # seconds for anything on a busy machine; nothing is ever asserted about it
+PATIENCE = 1200.0  # seconds for anything on a busy machine; nothing is ever asserted about it
 _POLL = 0.1  # seconds
 _MAY_PASS = (404, 500, 503, 504)  # not there yet, or an API server that is just being restarted
 
