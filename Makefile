@@ -41,7 +41,7 @@ lab: $(READY) packages ## Start an array and two nodes and leave them up
 lab-down: $(READY) ## End what `make lab` started
 	@$(BIN)/python -m lab down
 
-kubernetes: $(READY) packages ## Start a Kubernetes with the driver, two nodes and an array, and leave it up
+kubernetes: $(READY) packages driver-image ## Start a Kubernetes with the driver, two nodes and an array, and leave it up
 	@$(BIN)/python -m lab.kube up
 
 kubernetes-down: $(READY) ## End what `make kubernetes` started
