@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -81,7 +82,7 @@ class Host:
     def written(self) -> bytes:
         """Return all that is in the files that the processes wrote, with their names, and in those of the directory."""
         lines = [line.split(" ", 2) for line in self.report.read_text().splitlines()]
-        named = {Path(line[2].strip("'b")) for line in lines if line[1] == "writes"}
+        named = {Path(ast.literal_eval(line[2])) for line in lines if line[1] == "writes"}
         own = set(self.directory.rglob("*"))
         return b"\n".join(str(path).encode() + _content(path) for path in sorted(named | own))
 

@@ -22,7 +22,9 @@ def _hook(event: str, arguments: tuple[object, ...]) -> None:
     if event in _STARTS:
         _note("runs", arguments)
     elif event == "open" and isinstance(arguments[2], int) and arguments[2] & _WRITES:
-        _note("writes", arguments[0])
+        path = arguments[0]
+        if isinstance(path, str | bytes | os.PathLike):
+            _note("writes", os.path.abspath(os.fsdecode(path)))  # noqa: PTH100 - pathlib would be heard here again
 
 
 _note("is", (sys.orig_argv, dict(os.environ)))
