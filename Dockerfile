@@ -32,10 +32,11 @@ WORKDIR /src
 COPY pyproject.toml hatch_build.py README.md LICENSE ./
 COPY proto proto
 COPY csi_solidfire csi_solidfire
-# Compiled here, as the root filesystem is read-only where it runs.
+# Compiled here, as the root filesystem is read-only where it runs; all of it (-f), for some of what pip has compiled
+# goes by its source's time, which an image need not keep.
 RUN PATH=/opt/build/bin:$PATH pip wheel --no-build-isolation --no-deps --wheel-dir=/dist . \
  && /opt/build/bin/pip --python /opt/csi-solidfire/bin/python install --no-index --no-deps /dist/*.whl \
- && python3 -m compileall -q --invalidation-mode=unchecked-hash /opt/csi-solidfire/lib
+ && python3 -m compileall -q -f --invalidation-mode=unchecked-hash /opt/csi-solidfire/lib
 
 FROM ${BASE}
 # Of the xfsprogs only xfs_scrub uses the tables of ICU, 36 MB. The rest is for builds that are the same whenever they

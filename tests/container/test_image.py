@@ -17,6 +17,7 @@ from lab.driver_image import NAME, driver_image
 pytestmark = [pytest.mark.vm, pytest.mark.timeout(900), pytest.mark.xdist_group("container")]
 
 _MIB = 1 << 20
+_UNCHECKED_HASH = 0b01  # the flags of a compiled file, PEP 552
 
 
 @pytest.fixture(scope="module")
@@ -81,6 +82,21 @@ def test_python_has_nothing_to_compile(files: dict[str, tarfile.TarInfo]) -> Non
     pattern = re.compile(r"/__pycache__/([^/]+)\.cpython-\d+\.pyc$")
     compiled = {pattern.sub(r"/\1.py", name) for name in files if name.endswith(".pyc")}
     assert [name for name in sources if name not in compiled] == []
+
+
+def test_what_is_compiled_holds_whatever_the_files_times_are(
+    archive: tarfile.TarFile, manifest: dict[str, Any]
+) -> None:
+    """Else Python would compile it again at each start, because a layer's files have another time than when built."""
+    timed = []
+    for layer in manifest["Layers"]:
+        with tarfile.open(fileobj=archive.extractfile(layer)) as opened:
+            for member in opened:
+                if member.name.endswith(".pyc") and "/lib/python3" in member.name:
+                    file = opened.extractfile(member)
+                    assert file is not None
+                    timed += [member.name] * (int.from_bytes(file.read(8)[4:], "little") != _UNCHECKED_HASH)
+    assert timed == []
 
 
 def test_all_of_it_is_roots_and_of_no_time(files: dict[str, tarfile.TarInfo]) -> None:
