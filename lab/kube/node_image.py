@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import shlex
+import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
 from lab import programs
+from lab.kube.image_layers import write_missing
 from lab.vm import Image
 from lab.vm.agent import Agent
 from lab.vm.kind import Kind
@@ -31,7 +33,7 @@ def ensure(say: Callable[[str], object], archives: Sequence[Path] = ()) -> Image
     Args:
         say: Told what takes long.
         archives: Of container images that nodes have from the start. Emulated, unpacking one takes minutes: this is
-            done once, as long as the archives' names stay the same.
+            done once, as long as the archives' names stay the same, and then for the layers that changed.
     """
     image = Image.ensure([], _kind(say), say=say)
     if not archives:
@@ -46,9 +48,13 @@ def ensure(say: Callable[[str], object], archives: Sequence[Path] = ()) -> Image
 
 
 def add(agent: Agent, archive: Path) -> None:
-    """Give a node the images of an archive."""
+    """Give a node the images of a docker archive; layers that it has are not sent."""
     path = f"{_INBOX}/{archive.name}"
-    send(agent, {path: archive})
+    present = agent.run("ctr -n k8s.io content ls -q").stdout.split()
+    with tempfile.NamedTemporaryFile() as missing:
+        write_missing(archive, missing, present)
+        missing.flush()
+        send(agent, {path: Path(missing.name)})
     agent.run(f"ctr -n k8s.io images import '{path}' && rm '{path}' && sync", timeout=_IMPORT_SECONDS)
 
 

@@ -114,7 +114,8 @@ class Image:
     ) -> Image:
         """Find in the cache, or make, an image that is this one with something done in it.
 
-        Of each image the cache keeps the last two changed ones.
+        Of each image the cache keeps the last two changed ones. The next is made from the last: what was done there
+        need not be done again.
 
         Args:
             name: Says what is done; an image of that name is taken for one in which the same was done.
@@ -131,13 +132,20 @@ class Image:
                 return image
             building = _empty_directory(may_use_sudo)
             with Say(say).step(name):
-                build.derive(Image(building), self, change)
+                build.derive(Image(building), self._last_changed() or self, change)
             building.rename(image.directory)
             # The one before may be in use by a cluster that is just starting.
-            changed = self.directory.parent.glob(f"{self.directory.name}-*")
-            for old in sorted(changed, key=lambda path: path.stat().st_mtime)[:-_CHANGED_KEPT]:
+            for old in self._changed()[:-_CHANGED_KEPT]:
                 shutil.rmtree(old)
             return image
+
+    def _last_changed(self) -> Image | None:
+        return next((Image(path) for path in reversed(self._changed())), None)
+
+    def _changed(self) -> list[Path]:
+        """Directories of the images made from this one, the last one last."""
+        changed = self.directory.parent.glob(f"{self.directory.name}-*")
+        return sorted(changed, key=lambda path: path.stat().st_mtime)
 
 
 def key(requirements: Sequence[str], kind: Kind = PLAIN) -> str:
