@@ -12,7 +12,7 @@ ARG BASE=docker.io/library/debian:bookworm-slim
 # files in deploy/image in that directory.
 FROM scratch AS wheels
 
-FROM ${BASE} AS build
+FROM ${BASE} AS packages
 RUN apt-get update \
  && apt-get install -y --no-install-recommends python3-venv \
  && rm -rf /var/lib/apt/lists/*
@@ -20,23 +20,28 @@ ARG PIP_NO_INDEX
 ENV PIP_NO_CACHE_DIR=1 PIP_NO_COMPILE=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 COPY deploy/image/*.txt /requirements/
 # The second environment is the one that is shipped. It has no pip, and not the half of the Kubernetes client (68 MB)
-# that is for asyncio.
+# that is for asyncio. It is compiled here, as the root filesystem is read-only where it runs.
 RUN --mount=type=bind,from=wheels,target=/wheels \
     python3 -m venv /opt/build \
  && python3 -m venv --without-pip /opt/csi-solidfire \
  && install="install --require-hashes --only-binary=:all: --find-links=/wheels" \
  && /opt/build/bin/pip $install -r /requirements/build.txt \
  && /opt/build/bin/pip --python /opt/csi-solidfire/bin/python $install -r /requirements/run.txt \
- && rm -r /opt/csi-solidfire/lib/python3*/site-packages/kubernetes/aio
+ && rm -r /opt/csi-solidfire/lib/python3*/site-packages/kubernetes/aio \
+ && python3 -m compileall -q --invalidation-mode=unchecked-hash /opt/csi-solidfire/lib
+
+# The driver's own files are set apart, so that a new version is a new layer of 1 MB, not of 120.
+FROM packages AS build
 WORKDIR /src
 COPY pyproject.toml hatch_build.py README.md LICENSE ./
 COPY proto proto
 COPY csi_solidfire csi_solidfire
-# Compiled here, as the root filesystem is read-only where it runs; all of it (-f), for some of what pip has compiled
-# goes by its source's time, which an image need not keep.
 RUN PATH=/opt/build/bin:$PATH pip wheel --no-build-isolation --no-deps --wheel-dir=/dist . \
  && /opt/build/bin/pip --python /opt/csi-solidfire/bin/python install --no-index --no-deps /dist/*.whl \
- && python3 -m compileall -q -f --invalidation-mode=unchecked-hash /opt/csi-solidfire/lib
+ && cd /opt/csi-solidfire \
+ && python3 -m compileall -q --invalidation-mode=unchecked-hash lib/python3*/site-packages/csi_solidfire \
+ && mkdir /driver \
+ && cp -a --parents bin/csi-solidfire lib/python3*/site-packages/csi_solidfire* /driver
 
 FROM ${BASE}
 # Of the xfsprogs only xfs_scrub uses the tables of ICU, 36 MB. The rest is for builds that are the same whenever they
@@ -48,7 +53,8 @@ RUN apt-get update \
  && rm -rf /var/lib/apt/lists/* /var/cache/apt/* /var/cache/ldconfig/aux-cache /var/log/*.log /var/log/apt/* \
     /var/lib/dpkg/*-old /etc/*- \
  && python3 -m compileall -q -f --invalidation-mode=unchecked-hash /usr/lib/python3*
-COPY --from=build /opt/csi-solidfire /opt/csi-solidfire
+COPY --from=packages /opt/csi-solidfire /opt/csi-solidfire
+COPY --from=build /driver /opt/csi-solidfire
 ARG VERSION=0.1.0
 LABEL org.opencontainers.image.title="csi-solidfire" \
       org.opencontainers.image.description="Kubernetes CSI driver for NetApp SolidFire (Element) storage" \
