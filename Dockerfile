@@ -20,7 +20,8 @@ ARG PIP_NO_INDEX
 ENV PIP_NO_CACHE_DIR=1 PIP_NO_COMPILE=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 COPY deploy/image/*.txt /requirements/
 # The second environment is the one that is shipped. It has no pip, and not the half of the Kubernetes client (68 MB)
-# that is for asyncio. It is compiled here, as the root filesystem is read-only where it runs.
+# that is for asyncio. It is compiled here, as the root filesystem is read-only where it runs; all of it (-f), for some
+# of what pip has compiled goes by its source's time, which an image need not keep.
 RUN --mount=type=bind,from=wheels,target=/wheels \
     python3 -m venv /opt/build \
  && python3 -m venv --without-pip /opt/csi-solidfire \
@@ -28,7 +29,7 @@ RUN --mount=type=bind,from=wheels,target=/wheels \
  && /opt/build/bin/pip $install -r /requirements/build.txt \
  && /opt/build/bin/pip --python /opt/csi-solidfire/bin/python $install -r /requirements/run.txt \
  && rm -r /opt/csi-solidfire/lib/python3*/site-packages/kubernetes/aio \
- && python3 -m compileall -q --invalidation-mode=unchecked-hash /opt/csi-solidfire/lib
+ && python3 -m compileall -q -f --invalidation-mode=unchecked-hash /opt/csi-solidfire/lib
 
 # The driver's own files are set apart, so that a new version is a new layer of 1 MB, not of 120.
 FROM packages AS build
@@ -39,7 +40,7 @@ COPY csi_solidfire csi_solidfire
 RUN PATH=/opt/build/bin:$PATH pip wheel --no-build-isolation --no-deps --wheel-dir=/dist . \
  && /opt/build/bin/pip --python /opt/csi-solidfire/bin/python install --no-index --no-deps /dist/*.whl \
  && cd /opt/csi-solidfire \
- && python3 -m compileall -q --invalidation-mode=unchecked-hash lib/python3*/site-packages/csi_solidfire \
+ && python3 -m compileall -q -f --invalidation-mode=unchecked-hash lib/python3*/site-packages/csi_solidfire \
  && mkdir /driver \
  && cp -a --parents bin/csi-solidfire lib/python3*/site-packages/csi_solidfire* /driver
 
