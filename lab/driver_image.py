@@ -1,7 +1,7 @@
 """The driver's container image, built from the Dockerfile as its users build it, and kept in the lab's cache.
 
 There is no registry here: the Debian that the image starts from is made with mmdebstrap, and the wheels are fetched
-before, by this machine's pip. Buildah keeps the steps that did not change, so a changed driver costs a few seconds.
+before, by this machine's pip. Buildah keeps the steps that did not change, so a changed driver costs half a minute.
 
     python -m lab.driver_image          # build, or find in the cache; prints the archive's path
     python -m lab.driver_image clean
@@ -50,7 +50,7 @@ def driver_image(say: Callable[[str], object] = lambda _: None, may_use_sudo: Ma
     """Return an archive that `ctr images import` and `docker load` take, building it if the cache does not have it.
 
     Args:
-        say: Told each step; the first build takes two minutes.
+        say: Told each step; the first build takes some minutes, one after a change of the driver half a minute.
         may_use_sudo: Asked with the command line before sudo runs it. Not asked if root is who runs this.
 
     Raises:
