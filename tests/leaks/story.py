@@ -160,7 +160,7 @@ class Story:
         self.kubernetes.unstage(volume, node)
 
     def life(self, volume: Volume, node: Node) -> None:
-        self.kubernetes.stage(volume, node)
+        until_done(lambda: self.kubernetes.stage(volume, node))
         target = self.kubernetes.show(volume, node)
         write = f"echo kept > {target}/file; sync -f {target}"
         node.machine.run(f"dd if=/dev/zero of={target} bs=4k count=1 conv=notrunc" if volume.is_block else write)
@@ -193,7 +193,7 @@ class Story:
         self.life(volume, node)
 
     def credentials_with_each_request(self, node: Node) -> None:
-        volume = Volume("bank", csi.mount("xfs"), secrets=self._credentials)
+        volume = Volume("bank", csi.block(), secrets=self._credentials)
         self.prepare(volume, node)
         self.kubernetes.look_around(volume, self.site.nodes.values())
         self.life(volume, node)
@@ -201,7 +201,7 @@ class Story:
 
     def rotation(self, volume: Volume, node: Node) -> None:
         """An attached volume keeps its secrets and gets others when it is next attached."""
-        self.kubernetes.stage(volume, node)
+        until_done(lambda: self.kubernetes.stage(volume, node))
         assert self.host.rotate("--account=no-such-account") == 1
         faults = Faults(self.site)
         faults.arm("garbage", method="ListAccounts", name="truncated")
