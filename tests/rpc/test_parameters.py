@@ -154,7 +154,7 @@ def test_values_it_refuses(array: Array, driver: Driver, key: str, value: str, w
 def test_an_unknown_parameter_is_told_with_the_known_ones(array: Array, driver: Driver) -> None:
     with refused(grpc.StatusCode.INVALID_ARGUMENT) as refusal:
         create(driver, parameters={"minIops": "100", "XXX_FakeKey": "1", "maxIOPS": "x"})
-    known = "accountNamespace, burstIOPS, cluster, deletePolicy, enable512e, fencing, maxIOPS, minIOPS, qosPolicy"
+    known = "accountNamespace, burstIOPS, chap, cluster, deletePolicy, enable512e, fencing, maxIOPS, minIOPS, qosPolicy"
     for words in ("'minIops' is not known", "'XXX_FakeKey' is not known", known, "maxIOPS is 'x'"):
         assert words in refusal.message
     assert not ask.volumes(array)

@@ -10,6 +10,7 @@ import socket
 import stat
 import subprocess
 import sys
+import tempfile
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -57,6 +58,13 @@ class Kubelet:
         status = pluginregistration_pb2.RegistrationStatus(plugin_registered=not error, error=error)
         with self.plugin() as plugin:
             plugin.NotifyRegistrationStatus(status, timeout=PATIENCE)
+
+
+@pytest.fixture
+def tmp_path() -> Iterator[Path]:
+    """A short one: a socket's path may have 107 bytes, and pytest's own directories take most of them."""
+    with tempfile.TemporaryDirectory(prefix="reg-") as made:
+        yield Path(made)
 
 
 @pytest.fixture
