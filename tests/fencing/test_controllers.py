@@ -57,7 +57,7 @@ def test_a_controller_killed_at_every_array_call_of_a_hand_over(
     site: Site, make: Make, node: Node, other_node: Node
 ) -> None:
     """Whatever it got done, node-1 writes until it is locked out and never again, and node-2 gets all it wrote."""
-    held = Held.by(node, make(csi.mount("xfs")))
+    held = Held.by(node, make(csi.mount("ext4")))
     volume, ids = held.volume, (node.id, other_node.id)
     steps = [lambda client: unpublish(client, volume, ids[0]), lambda client: publish(client, volume, ids[1])]
     seen: list[tuple[str, str, list[str]]] = []
