@@ -70,6 +70,7 @@ def clusters(cluster: Cluster, api: Api, other: Array) -> Iterator[None]:
     api.apply(storage_class(_MISSPELT, immediate=True, parameters={"cluster": "lab", "minIPOS": "100"}))
     with upgraded(cluster, changes):
         yield
+    api.delete("StorageClass", _MISSPELT)
     for name in secrets:
         api.delete("Secret", name, release.NAMESPACE)
 

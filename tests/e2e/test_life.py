@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import pytest
 
@@ -25,7 +25,7 @@ _IMMEDIATE = "e2e-immediate"
 _GROUP = 2000
 _REPLICAS = 3
 # What the kernel says of the sessions to a target, by its name.
-_SESSION_USERS = "cd /sys/class/iscsi_session && cat $(dirname $(grep -lx {iqn} */targetname))/{{username,username_in}}"
+_SESSION_USERS = "cd $(dirname $(grep -lx {iqn} /sys/class/iscsi_session/*/targetname)) && cat username username_in"
 
 
 def _stateful_set() -> Object:
@@ -54,7 +54,7 @@ def _ephemeral() -> Object:
 
 
 @pytest.fixture(scope="module")
-def shop(make_space: MakeSpace, api: Api) -> Space:
+def shop(make_space: MakeSpace, api: Api) -> Iterator[Space]:
     """A namespace with everything that the tests look at, just asked for."""
     api.apply(storage_class(_IMMEDIATE, immediate=True))
     space = make_space("shop")
@@ -73,7 +73,8 @@ def shop(make_space: MakeSpace, api: Api) -> Space:
         _stateful_set(),
         _ephemeral(),
     )
-    return space
+    yield space
+    api.delete("StorageClass", _IMMEDIATE)
 
 
 @pytest.fixture(scope="module")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 
 from lab.kube import Api, release
@@ -43,14 +45,15 @@ def _static(name: str, handle: str, secret: str, reclaim: str) -> Object:
 
 
 @pytest.fixture(scope="module")
-def archive(make_space: MakeSpace, api: Api) -> Space:
+def archive(make_space: MakeSpace, api: Api) -> Iterator[Space]:
     """A namespace with pods that are just asked for."""
     api.apply(storage_class(_KEEPING, reclaim="Retain"))
     space = make_space("archive")
     space.apply(
         claim("kept", storage_class=_KEEPING), pod("keeper", ["kept"]), claim("dropped"), pod("dropper", ["dropped"])
     )
-    return space
+    yield space
+    api.delete("StorageClass", _KEEPING)
 
 
 def test_a_volume_to_delete_goes_with_its_claim(archive: Space, api: Api) -> None:
