@@ -16,7 +16,7 @@ from tests.leaks.orchestrator import Orchestrator
 from tests.leaks.places import CORES, Watched
 from tests.leaks.story import Story
 from tests.leaks.tape import Tape
-from tests.realnode.volumes import start_driver
+from tests.realnode.volumes import PATIENCE, start_driver
 
 # A process that dies of a signal leaves all its memory in a file, unless it has seen to it that it does not.
 _LET_CORES_BE_DUMPED = f"""
@@ -41,7 +41,7 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
 
 
 def _prepare(node: Node) -> Watched:
-    node.machine.run(_LET_CORES_BE_DUMPED)
+    node.machine.run(_LET_CORES_BE_DUMPED, timeout=PATIENCE)
     watched = Watched.begin(node)
     start_driver(node)
     return watched
