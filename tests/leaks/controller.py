@@ -32,7 +32,7 @@ class Host:
         self._site = site
         self._kubeconfig = kubeconfig
         self._mounted = site.run.directory / "mounted"
-        self._metrics = f"127.0.0.1:{free_port()}"
+        self.metrics_address = f"127.0.0.1:{free_port()}"
         self.directory = site.run.directory / "controller"
         self.directory.mkdir(mode=0o700)
         self.report = site.run.directory / "left-the-process"
@@ -45,7 +45,7 @@ class Host:
     def start(self) -> None:
         flags = [
             *(f"--endpoint=unix://{self._site.controller_socket}", f"--clusters-dir={self._mounted}"),
-            *("--hostname=lab-host", f"--driver-name={DRIVER}", f"--metrics-address={self._metrics}"),
+            *("--hostname=lab-host", f"--driver-name={DRIVER}", f"--metrics-address={self.metrics_address}"),
             *(f"--chap-secrets-namespace={NAMESPACE}", f"--kubeconfig={self._kubeconfig}", "--log-level=debug"),
             "--sweep-interval=5",
         ]
@@ -74,11 +74,6 @@ class Host:
             timeout=_SECONDS,
         )
 
-    def metrics(self) -> bytes:
-        with requests.Session() as session:
-            session.trust_env = False
-            return session.get(f"http://{self._metrics}/metrics", timeout=30).content
-
     def written(self) -> bytes:
         """Return all that is in the files that the processes wrote, with their names, and in those of the directory."""
         lines = [line.split(" ", 2) for line in self.report.read_text().splitlines()]
@@ -89,6 +84,13 @@ class Host:
     def _environment(self) -> dict[str, str]:
         own = str(self.directory)
         return {"PYTHONPATH": _PYTHON_PATH, "LEAKS_REPORT": str(self.report), "HOME": own, "TMPDIR": own}
+
+
+def metrics_at(address: str) -> bytes:
+    """Return what a driver tells Prometheus."""
+    with requests.Session() as session:
+        session.trust_env = False
+        return session.get(f"http://{address}/metrics", timeout=60).content
 
 
 def _content(path: Path) -> bytes:

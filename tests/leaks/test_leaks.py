@@ -14,6 +14,7 @@ import pytest
 
 from csi_solidfire.pb import csi_pb2
 from tests.fencing.controllers import Faults
+from tests.leaks.controller import metrics_at
 from tests.leaks.needles import Secrets, middle
 from tests.leaks.places import CORES, JOURNAL, KERNEL, STARTED
 from tests.leaks.story import Story
@@ -25,9 +26,9 @@ _RECORD: Final = "/etc/iscsi/nodes/iqn."
 
 
 def _metrics(story: Story) -> bytes:
-    nodes = [node.machine.run("curl -s http://127.0.0.1:9808/metrics").output for node in story.site.nodes.values()]
+    nodes = [metrics_at(f"127.0.0.1:{node.machine.forwards[9808]}") for node in story.site.nodes.values()]
     assert all(b'method="NodeStageVolume"' in text for text in nodes)
-    return b"\n".join([story.host.metrics(), *nodes])
+    return b"\n".join([metrics_at(story.host.metrics_address), *nodes])
 
 
 def _objects(story: Story) -> bytes:
