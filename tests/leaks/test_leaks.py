@@ -77,9 +77,10 @@ def _text(marker: Secrets) -> str:
 
 
 def _log_it(story: Story, text: str) -> None:
-    """By a name that is refused, and so in the log and in the answer."""
+    """By a volume that cannot be, which both the log and the answer name."""
+    request = csi_pb2.ControllerGetVolumeRequest(volume_id=text)
     with pytest.raises(grpc.RpcError):
-        story.tape.ask(story.site.controller.controller.CreateVolume, csi_pb2.CreateVolumeRequest(name=text))
+        story.tape.ask(story.site.controller.controller.ControllerGetVolume, request)
 
 
 def _count_it(story: Story, text: str) -> None:
