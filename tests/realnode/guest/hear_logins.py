@@ -31,7 +31,8 @@ def main(into: str) -> None:
             source, destination = struct.unpack_from("!HH", tcp)
             if _PORT in (source, destination):
                 who = "initiator" if destination == _PORT else "target"
-                for key, value in _KEY.findall(tcp):
+                # The header's last byte is a timestamp's, which may look like a letter before the key.
+                for key, value in _KEY.findall(tcp[(tcp[12] >> 4) * 4 :]):
                     report.write(f"{who} {key.decode()}{' ' + value.decode() if key == b'CHAP_A' else ''}\n")
 
 
