@@ -1,0 +1,176 @@
+"""What breaks in a cluster, and how it is seen that it is whole again."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Final, Self
+
+import requests
+
+from csi_solidfire.handles import VolumeHandle
+from lab.kube import Api, release
+from lab.kube.api import Object
+from lab.kube.cluster import Cluster
+from lab.site import ADMIN, DRIVER
+from lab.vm import Machine
+from tests.e2e.leftovers import on_nodes
+from tests.e2e.space import until
+
+_OUT_OF_SERVICE: Final = "node.kubernetes.io/out-of-service"
+_LEASE: Final = DRIVER.replace(".", "-")
+_CHAP_SECRET: Final = "kubernetes.io/iscsi-chap"
+_KILL: Final = "file=$(find /sys/fs/cgroup -path '*cri-containerd-{}.scope/cgroup.kill' | grep .) && echo 1 > $file"
+
+
+@contextmanager
+def given_up(cluster: Cluster, api: Api, node: str) -> Iterator[None]:
+    """Tell Kubernetes that a node which does not answer is down for good, as an administrator does; take it back."""
+    until(lambda: not is_ready(api, node), f"{node} stays ready")
+    cluster.kubectl("taint", "node", node, f"{_OUT_OF_SERVICE}=nodeshutdown:NoExecute")
+    try:
+        yield
+    finally:
+        cluster.kubectl("taint", "node", node, f"{_OUT_OF_SERVICE}-")
+
+
+@contextmanager
+def cordoned(cluster: Cluster, node: str) -> Iterator[None]:
+    """Let no new pod come to a node."""
+    cluster.kubectl("cordon", node)
+    try:
+        yield
+    finally:
+        cluster.kubectl("uncordon", node)
+
+
+@contextmanager
+def frozen(machine: Machine) -> Iterator[None]:
+    machine.pause()
+    try:
+        yield
+    finally:
+        machine.resume()
+
+
+@contextmanager
+def cut_off(machine: Machine) -> Iterator[None]:
+    """Part a node from Kubernetes, and not from the array."""
+    machine.cut("management")
+    try:
+        yield
+    finally:
+        machine.restore_link("management")
+
+
+def is_ready(api: Api, node: str) -> bool:
+    conditions = api.get("Node", node)["status"]["conditions"]
+    return any(each["type"] == "Ready" and each["status"] == "True" for each in conditions)
+
+
+def wait_until_whole(cluster: Cluster, api: Api) -> None:
+    """Wait until all nodes are ready, and all pods of the driver."""
+    until(lambda: all(is_ready(api, node) for node in cluster.nodes), "the nodes do not get ready")
+    until(lambda: all(map(_pod_is_ready, driver_pods(api))), "the driver's pods do not get ready")
+
+
+def _pod_is_ready(pod: Object) -> bool:
+    conditions = pod["status"].get("conditions") or []
+    return any(each["type"] == "Ready" and each["status"] == "True" for each in conditions)
+
+
+def driver_pods(api: Api, component: str = "") -> list[Object]:
+    """Return the pods of the driver, of the `controller` or the `node` service alone if that is said."""
+    labels = "app.kubernetes.io/name=csi-solidfire" + (f",app.kubernetes.io/component={component}" if component else "")
+    return api.list("Pod", release.NAMESPACE, labels=labels)
+
+
+def leader(api: Api) -> Object:
+    """Return the pod whose provisioner leads."""
+
+    def found() -> Object | None:
+        holder = api.get("Lease", _LEASE, release.NAMESPACE)["spec"].get("holderIdentity") or ""
+        return next((pod for pod in driver_pods(api, "controller") if pod["metadata"]["name"] == holder), None)
+
+    pod: Object = until(found, "no controller leads")
+    return pod
+
+
+def kill_container(cluster: Cluster, pod: Object, name: str = "driver") -> None:
+    """Kill all processes of a container at once, those that it runs on the host among them."""
+    status = next(each for each in pod["status"]["containerStatuses"] if each["name"] == name)
+    identity = status["containerID"].rpartition("/")[2]
+    cluster.nodes[pod["spec"]["nodeName"]].run(_KILL.format(identity))
+
+
+@dataclass(frozen=True)
+class Since:
+    """What there is that was not there before.
+
+    Attributes:
+        names: Of the volumes and Secrets that were.
+    """
+
+    cluster: Cluster
+    api: Api
+    names: frozenset[str]
+
+    @classmethod
+    def now(cls, cluster: Cluster, api: Api) -> Self:
+        none = cls(cluster, api, frozenset())
+        return cls(cluster, api, frozenset([*none.volumes(), *none.secrets()]))
+
+    def volumes(self) -> list[str]:
+        """Return the names of volumes on the array, those in the recycle bin among them."""
+        found = [
+            volume["name"]
+            for method in ("ListActiveVolumes", "ListDeletedVolumes")
+            for volume in self.cluster.array.call(method).get("volumes", [])
+        ]
+        return sorted(name for name in found if name not in self.names)
+
+    def secrets(self) -> list[str]:
+        """Return the names of Secrets with CHAP credentials."""
+        found = [each["metadata"]["name"] for each in self.api.list("Secret", fields=f"type={_CHAP_SECRET}")]
+        return sorted(name for name in found if name not in self.names)
+
+
+def initiators(cluster: Cluster, handle: VolumeHandle) -> list[str]:
+    """Return who is logged in to a volume, as the array says."""
+    sessions = cluster.array.call("ListISCSISessions")["sessions"]
+    return [session["initiatorName"] for session in sessions if session["volumeID"] == handle.volume_id]
+
+
+def traces(cluster: Cluster, node: str) -> list[str]:
+    """Return what there is of any volume on a node, in lines."""
+    return [line for line in on_nodes(cluster) if line.startswith(f"{node}: ")]
+
+
+def traces_of(cluster: Cluster, node: str, volume: Object) -> list[str]:
+    """Return what there is of a PersistentVolume on a node: its name is part of its target's."""
+    handle = volume["spec"]["csi"]["volumeHandle"]
+    marks = (volume["metadata"]["name"], hashlib.sha256(handle.encode()).hexdigest())
+    return [line for line in traces(cluster, node) if any(mark in line for mark in marks)]
+
+
+@contextmanager
+def slowed(cluster: Cluster, method: str, seconds: float, *, nth: int) -> Iterator[None]:
+    """Let the array take its time for a method, from the n-th call on."""
+    fault = {"kind": "delay", "method": method, "seconds": seconds, "nth": nth, "times": None}
+    _lab(cluster, "POST", "faults", fault)
+    try:
+        yield
+    finally:
+        _lab(cluster, "DELETE", "faults", {})
+
+
+def _lab(cluster: Cluster, verb: str, topic: str, body: dict[str, Any]) -> None:
+    site = cluster.array
+    directory = site.clusters / "lab"
+    with requests.Session() as session:
+        session.trust_env = False
+        session.auth = (ADMIN, (directory / "password").read_text())
+        session.verify = str(directory / "caCert")
+        session.request(verb, f"{site.endpoint}/lab/{topic}", json=body, timeout=60).raise_for_status()
