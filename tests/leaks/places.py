@@ -49,9 +49,12 @@ class Watched:
         wait_until(lambda: node.machine.run(["test", "-s", EXECS], check=False).exit_code == 0, 60)
         return cls(node, float(node.machine.run(["date", "+%s"]).stdout))
 
-    def files(self, secrets: Secrets, *, all_of_them: bool = False) -> dict[str, Found]:
-        """Return the files that have secrets in them now; of those changed since the beginning, or of all."""
-        answer = self._search(secrets, 0.0 if all_of_them else self.since, [])["files"]
+    def files(self, secrets: Secrets) -> dict[str, Found]:
+        """Return the files that have secrets in them now, of those that were changed since the beginning.
+
+        What was there before and has not been changed cannot hold them: they are made up as the story goes.
+        """
+        answer = self._search(secrets, self.since, [])["files"]
         return {path: Found(tuple(found["names"]), tuple(found["modes"])) for path, found in answer.items()}
 
     def output(self, secrets: Secrets, command: Sequence[str]) -> set[str]:
