@@ -37,9 +37,10 @@ def test_an_account_made_for_a_publication_that_was_then_refused(array: Array, d
 
 
 def test_what_was_left_when_a_controller_was_killed_is_found_when_the_next_one_begins(array: Array) -> None:
-    array.faults.refuse("CreateVolume", onwards=True)
+    # As if it had been killed before it looked at any account, at its start or later.
+    for method in ("CreateVolume", "ListAccounts", "GetAccountByID"):
+        array.faults.refuse(method, onwards=True)
     with Driver(array) as driver:
-        array.faults.refuse("GetAccountByID", onwards=True)
         with refused(grpc.StatusCode.UNAVAILABLE):
             create(driver)
     assert list(accounts(array)) == ["node-1-shop"]
