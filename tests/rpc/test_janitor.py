@@ -40,9 +40,8 @@ def test_what_was_left_when_a_controller_was_killed_is_found_when_the_next_one_b
     # As if it had been killed before it looked at any account, at its start or later.
     for method in ("CreateVolume", "ListAccounts", "GetAccountByID"):
         array.faults.refuse(method, onwards=True)
-    with Driver(array) as driver:
-        with refused(grpc.StatusCode.UNAVAILABLE):
-            create(driver)
+    with Driver(array) as driver, refused(grpc.StatusCode.UNAVAILABLE):
+        create(driver)
     assert list(accounts(array)) == ["node-1-shop"]
     array.faults.clear()
     with Driver(array):
