@@ -38,7 +38,7 @@ def connect(kubeconfig: Path | None) -> CoreV1Api:
     Raises:
         OSError: There is neither, or it cannot be used.
     """
-    # At debug level the client logs the bodies of answers, and those hold the Secrets.
+    # Earlier releases of the client logged the bodies of answers at debug level, Secrets included. 37 does not.
     logging.getLogger("kubernetes").setLevel(logging.INFO)
     configuration = Configuration()
     configuration.retries = False  # The caller's next try comes soon enough; hidden ones would use up its time.
