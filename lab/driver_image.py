@@ -16,6 +16,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -34,6 +35,7 @@ PACKAGES: Final = ("buildah",)
 
 _ROOT: Final = Path(__file__).parent.parent
 _PIP_TIMEOUT: Final = 900.0  # seconds
+_IDLE: Final = 6 * 3600.0  # seconds since an archive was last asked for, until the next build throws it away
 _GENERATED: Final = re.compile(r"__pycache__|_cache/|_pb2")  # as in .dockerignore
 _LEFT_OUT: Final = ("doc", "info", "locale", "man")
 # Killed half way, it leaves nothing mounted below a directory that is about to be removed.
@@ -58,6 +60,7 @@ def driver_image(say: Callable[[str], object] = lambda _: None, may_use_sudo: Ma
     """
     archive = _directory() / f"csi-solidfire-{key()}.tar"
     if archive.exists():
+        archive.touch()
         return archive
     if shutil.which("buildah") is None:
         raise LabError(f"missing here: buildah. On Debian or Ubuntu: apt-get install {' '.join(PACKAGES)}")
@@ -111,9 +114,9 @@ def _build(archive: Path, work: Path, say: Say, may_use_sudo: MayUseSudo) -> Non
         unfinished = work / "archive"
         run(["--", *buildah, "push", "--quiet", NAME, f"docker-archive:{unfinished}:{NAME}"], "push")
     unfinished.replace(archive)
-    # The one before may be in somebody's hands.
-    for old in sorted(_directory().glob("csi-solidfire-*.tar"), key=lambda file: file.stat().st_mtime)[:-2]:
-        old.unlink()
+    for old in _directory().glob("csi-solidfire-*.tar"):
+        if time.time() - old.stat().st_mtime > _IDLE:  # a younger one may be in the hands of a cluster that starts
+            old.unlink()
 
 
 def _make_base(name: str, work: Path, buildah: list[str], run: Callable[[list[str], str], None]) -> None:
