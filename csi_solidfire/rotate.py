@@ -37,10 +37,12 @@ def run(settings: config.RotateChap, out: TextIO = sys.stdout) -> int:
 
 
 def _chosen(clusters: Clusters, name: str) -> Mapping[str, Cluster]:
-    configured = clusters.configured()
-    if name and name not in configured:
-        raise errors.InvalidRequest(f"--cluster {name} is not one; configured are: {', '.join(configured)}")
-    return {name: configured[name]} if name else configured
+    if not name:
+        return clusters.configured()
+    names = clusters.names()
+    if name not in names:
+        raise errors.InvalidRequest(f"--cluster {name} is not one; configured are: {', '.join(names)}")
+    return {name: clusters.choose({}, name)}  # Whatever is wrong with the Secrets of the others.
 
 
 def _begin(chosen: Mapping[str, Cluster], accounts: tuple[str, ...], out: TextIO) -> None:

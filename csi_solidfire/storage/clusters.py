@@ -47,6 +47,15 @@ class Clusters:
         """
         return {entry.name: self._mounted(entry) for entry in self._entries()}
 
+    def names(self) -> list[str]:
+        """Return what the configured clusters are called, whether or not their Secrets can be used.
+
+        Raises:
+            errors.Refused: None are to be configured.
+            errors.Unavailable: The directory is empty or cannot be read.
+        """
+        return [entry.name for entry in self._entries()]
+
     def _entries(self) -> list[Path]:
         """Return the directories of the clusters, by name."""
         if self._directory is None:

@@ -15,7 +15,7 @@ from csi_solidfire.handles import Chap
 from lab.array import Array
 from tests.support import ask
 from tests.support.ask import KEY, NODE_1, NODE_2, accounts, create, delete, publish, unpublish
-from tests.support.driver import Driver, wait_until
+from tests.support.driver import Driver, wait_until, write_cluster
 from tests.support.scenes import SHARED
 
 Rotate = Callable[..., subprocess.CompletedProcess[str]]
@@ -186,6 +186,17 @@ def test_a_lost_answer_is_no_loss(array: Array, driver: Driver, rotate: Rotate) 
 
 def test_an_unknown_cluster_or_none_named_of_several_is_refused(array: Array, driver: Driver, rotate: Rotate) -> None:
     assert "--cluster c9 is not one; configured are: c1" in rotate("--cluster=c9", "--all", status=1).stderr
+
+
+def test_one_cluster_is_served_whatever_is_wrong_with_another(array: Array, driver: Driver, rotate: Rotate) -> None:
+    publish(driver, create(driver))
+    write_cluster(driver.clusters / "c2", array, password=None)
+    told = rotate("--cluster=c1", "--all").stdout
+    assert "c1: account node-1-shop: new secrets" in told
+    problem = "csi-solidfire: cluster c2: password is missing or empty\n"
+    assert rotate("--cluster=c2", status=1).stderr == problem
+    assert rotate("--all", status=1).stderr == problem
+    assert "--cluster c9 is not one; configured are: c1, c2" in rotate("--cluster=c9", "--all", status=1).stderr
 
 
 def test_secrets_are_not_told(array: Array, driver: Driver, rotate: Rotate) -> None:
