@@ -61,6 +61,8 @@ LABEL org.opencontainers.image.title="csi-solidfire" \
       org.opencontainers.image.description="Kubernetes CSI driver for NetApp SolidFire (Element) storage" \
       org.opencontainers.image.licenses="Apache-2.0" \
       org.opencontainers.image.version="${VERSION}"
+# Last, so that `kubectl exec` finds csi-solidfire by its name and every other program where the base has it.
+ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/opt/csi-solidfire/bin
 # The controller needs no root; the node service is given it by its pod.
 USER 65532:65532
 ENTRYPOINT ["/opt/csi-solidfire/bin/csi-solidfire"]

@@ -55,6 +55,17 @@ def test_it_runs_the_driver_as_nobody_of_importance(archive: tarfile.TarFile, ma
     assert config["Entrypoint"] == ["/opt/csi-solidfire/bin/csi-solidfire"]
 
 
+def test_the_driver_s_command_is_found_and_no_program_of_the_system_is_hidden(
+    archive: tarfile.TarFile, manifest: dict[str, Any], files: dict[str, tarfile.TarInfo]
+) -> None:
+    """docs/how-to/rotate-chap.md names the command without its directory."""
+    variables = dict(entry.split("=", 1) for entry in _json(archive, manifest["Config"])["config"]["Env"])
+    path = variables["PATH"].split(":")
+    assert path[-1] == "/opt/csi-solidfire/bin"
+    assert "opt/csi-solidfire/bin/csi-solidfire" in files
+    assert {"/usr/sbin", "/usr/bin"} < set(path)
+
+
 def test_it_says_what_it_is(archive: tarfile.TarFile, manifest: dict[str, Any]) -> None:
     labels = _json(archive, manifest["Config"])["config"]["Labels"]
     said = {name.removeprefix("org.opencontainers.image."): text for name, text in labels.items()}
