@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 LOCKED := --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --custom-compile-command "make lock"
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lab lab-down kubernetes kubernetes-down bench packages programs image driver-image lock unit vm e2e sanity chart format clean clean-lab
+.PHONY: help demo test check lab lab-down kubernetes kubernetes-down conformance bench packages programs image driver-image lock unit vm e2e sanity chart format clean clean-lab
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -46,6 +46,9 @@ kubernetes: $(READY) packages driver-image ## Start a Kubernetes with the driver
 
 kubernetes-down: $(READY) ## End what `make kubernetes` started
 	@$(BIN)/python -m lab.kube down
+
+conformance: $(READY) packages driver-image ## Run Kubernetes' own storage suite (hours; goes on where it was ended)
+	@$(BIN)/python -m lab.conformance run $(CONFORMANCE)
 
 bench: $(READY) packages ## Measure, as ratios against the bare thing
 	@$(BIN)/python -m bench

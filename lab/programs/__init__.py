@@ -1,7 +1,8 @@
 """Other people's programs that the lab runs, built from their Go modules and kept in its cache.
 
 Each module beside this file pins what it needs with a `go.mod` and a `go.sum`. Kubernetes and the programs of its
-storage people are in separate ones: csi-sanity speaks a newer CSI than kubelet compiles with.
+storage people are in separate ones: csi-sanity speaks a newer CSI than kubelet compiles with. The storage suite is of
+the same version as Kubernetes, but in its own: what it needs besides is no reason to build kubelet again.
 """
 
 from __future__ import annotations
@@ -89,6 +90,8 @@ HELM = Program(
     "helm", "sidecars", "helm.sh/helm/v4/cmd/helm", ("helm.sh/helm/v4/internal/version.version",), "helm.sh/helm/v4"
 )
 CSI_SANITY = Program("csi-sanity", "csi-sanity", "github.com/kubernetes-csi/csi-test/v5/cmd/csi-sanity")
+STORAGE_SUITE = Program("storage-suite", "conformance", ".", versioned="k8s.io/kubernetes")
+AGNHOST = Program("agnhost", "conformance", "k8s.io/kubernetes/test/images/agnhost")
 
 
 def go() -> str:
@@ -141,5 +144,6 @@ def _build(program: Program, path: Path) -> None:
 def _key(program: Program) -> str:
     module = _HERE / program.module
     version = subprocess.run([go(), "env", "GOVERSION"], check=True, timeout=60, capture_output=True, text=True).stdout
-    parts = ((module / "go.mod").read_text(), (module / "go.sum").read_text(), program.ldflags, version)
+    files = [module / "go.mod", module / "go.sum", *(sorted(module.glob("*.go")) if program.package == "." else [])]
+    parts = (*(file.read_text() for file in files), program.ldflags, version)
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
