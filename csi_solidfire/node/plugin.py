@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from csi_solidfire import errors
+from csi_solidfire import errors, logs
 from csi_solidfire.handles import NodeId, VolumeHandle
 from csi_solidfire.inflight import InFlight
 from csi_solidfire.node import stats
@@ -17,6 +17,8 @@ from csi_solidfire.node.iscsi import Iscsi
 from csi_solidfire.node.publishing import Publishing
 from csi_solidfire.node.specs import PublishSpec, StageSpec
 from csi_solidfire.node.staging import Staging
+
+log = logs.get(__name__)
 
 _INITIATOR_FILE = Path("/etc/iscsi/initiatorname.iscsi")
 _INITIATOR = re.compile(r"^\s*InitiatorName\s*=\s*(\S+)\s*$", re.MULTILINE)
@@ -65,6 +67,7 @@ class Plugin:
         self._in_flight = InFlight()
         self._staging = Staging(host, Iscsi(host, database, replacement_timeout), kubelet_dir)
         self._publishing = Publishing(host, kubelet_dir)
+        self._listened = True
 
     def stage(self, spec: StageSpec) -> None:
         with self._working_on(spec.handle):
@@ -106,9 +109,13 @@ class Plugin:
     def ready(self) -> bool:
         """Tell whether volumes could be logged in to: iscsid takes requests."""
         try:
-            return self._host.iscsid_listens()
+            listens = self._host.iscsid_listens()
         except (OSError, errors.Unavailable):
-            return False
+            listens = False
+        if self._listened and not listens:
+            log.warning("iscsid takes no requests on this node: is it installed, enabled and running?")
+        self._listened = listens
+        return listens
 
     @contextmanager
     def _working_on(self, handle: VolumeHandle) -> Iterator[None]:

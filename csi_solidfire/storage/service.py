@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
-from csi_solidfire import deadline, errors
+from csi_solidfire import deadline, errors, logs
 from csi_solidfire.element.types import Volume
 from csi_solidfire.handles import Chap, NodeId, PublishContext, VolumeHandle
 from csi_solidfire.inflight import InFlight
@@ -21,6 +21,8 @@ from csi_solidfire.storage.listing import Listed
 from csi_solidfire.storage.marks import VolumeMark
 from csi_solidfire.storage.parameters import Parameters
 from csi_solidfire.storage.volumes import VolumeSpec
+
+log = logs.get(__name__)
 
 Secrets = Mapping[str, str]
 
@@ -63,6 +65,7 @@ class Storage:
         self._clusters = Clusters(clusters_dir, verify_tls=verify_tls, parallel=array_calls)
         self._janitor = Janitor(self._clusters, sweep_interval)
         self._in_flight = InFlight()
+        self._trouble = ""
 
     def start(self) -> None:
         self._janitor.start()
@@ -75,12 +78,24 @@ class Storage:
 
         One of several is enough: a dead array must not keep the others' volumes from being served.
         """
-        if not self._clusters.are_configured:
-            return True
+        trouble = self._find_trouble() if self._clusters.are_configured else ""
+        if trouble and trouble != self._trouble:
+            log.warning("no array can be used", reason=trouble)
+        self._trouble = trouble
+        return not trouble
+
+    def _find_trouble(self) -> str:
+        """Say why no array can be used; empty if one can."""
         try:
-            return any(_answers(cluster) for cluster in self._clusters.usable()[0].values())
-        except errors.DriverError:
-            return False
+            clusters, unusable = self._clusters.usable()
+        except errors.DriverError as error:
+            return str(error)
+        troubles = [str(unusable)] if unusable else []
+        for cluster in clusters.values():
+            if not (trouble := _trouble(cluster)):
+                return ""
+            troubles.append(trouble)
+        return "; ".join(troubles)
 
     def create(self, spec: VolumeSpec, secrets: Secrets) -> tuple[VolumeHandle, Volume]:
         with self._in_flight.hold(f"volume name {spec.name}"):
@@ -175,10 +190,11 @@ def _is_full(cluster: Cluster) -> bool:
         return False  # It takes more rights than the driver needs for anything else.
 
 
-def _answers(cluster: Cluster) -> bool:
+def _trouble(cluster: Cluster) -> str:
+    """Say why a cluster does not answer; empty if it does."""
     with deadline.until(_READY_SECONDS):
         try:
             cluster.client.get_cluster_info()
-        except errors.DriverError:
-            return False
-    return True
+        except errors.DriverError as error:
+            return str(error)
+    return ""

@@ -290,3 +290,28 @@ def test_the_svip_of_the_secret_wins_over_the_clusters_own(array: Array, driver:
     handle = create(driver)
     for svip, portal in (("10.1.2.3", "10.1.2.3:3260"), ("fd00::1", "[fd00::1]:3260")):
         assert publish(driver, handle, secrets=secrets_of(array) | {"svip": svip})["portal"] == portal
+
+
+def test_the_log_says_once_why_no_array_can_be_used(
+    array: Array, driver: Driver, caplog: pytest.LogCaptureFixture
+) -> None:
+    """docs/how-to/troubleshooting.md sends people with a controller that is not ready there."""
+
+    def probe() -> list[str]:
+        caplog.clear()
+        driver.identity.Probe(csi_pb2.ProbeRequest())
+        told = [record.msg for record in caplog.records if isinstance(record.msg, dict)]
+        return [line["reason"] for line in told if line["event"] == "no array can be used"]
+
+    assert probe() == []
+    write_cluster(driver.clusters / "c1", array, password=None)
+    assert probe() == ["cluster c1: password is missing or empty"]
+    assert probe() == []
+    write_cluster(driver.clusters / "c1", array, password="not-the-password")
+    (reason,) = probe()
+    assert "refuses username and password" in reason
+    assert "not-the-password" not in reason
+    write_cluster(driver.clusters / "c1", array)
+    assert probe() == []
+    write_cluster(driver.clusters / "c1", array, password=None)
+    assert len(probe()) == 1

@@ -96,6 +96,25 @@ def test_who_the_node_is(node: csi_pb2_grpc.NodeStub) -> None:
     assert info.accessible_topology.segments == {"topology.csi.example.com/hostname": "node-1"}
 
 
+def test_the_log_says_once_that_iscsid_is_away(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    """docs/how-to/troubleshooting.md sends people with a node that is not ready there."""
+    plugin = world.plugin()
+
+    def told() -> list[bool]:
+        caplog.clear()
+        ready = [plugin.ready(), plugin.ready()]
+        assert ready[0] == ready[1] == world.host.listening
+        return ["iscsid takes no requests" in record.getMessage() for record in caplog.records]
+
+    assert told() == []
+    world.host.listening = False
+    assert told() == [True]
+    world.host.listening = True
+    assert told() == []
+    world.host.listening = False
+    assert told() == [True]
+
+
 def test_what_the_node_can_do(node: csi_pb2_grpc.NodeStub) -> None:
     offered = node.NodeGetCapabilities(csi_pb2.NodeGetCapabilitiesRequest()).capabilities
 
