@@ -1,7 +1,8 @@
 """The images that pods of the suite run, made here: there is no registry.
 
 What the suite calls busybox and nginx is Debian's static busybox, which has all that the specs start in them; where
-they need a `dd` that writes around the page cache, Debian's own is in its place. agnhost is built from its source.
+they need a `dd` that writes around the page cache, Debian's own is in its place, and its shell too, since busybox's
+takes its own `dd` whatever else there is. agnhost is built from its source.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ _AGNHOST: Final = (f"{_REPOSITORY}/agnhost:2.66.1",)
 NAMES: Final = (*_BOX, *_WITH_DD, *_AGNHOST)
 """As the suite asks for them; a test compares them with its own list."""
 
-_DD: Final = ("bin/dd", "lib/x86_64-linux-gnu/libc.so.6", "lib64/ld-linux-x86-64.so.2")
+_OF_DEBIAN: Final = ("bin/dash", "bin/dd", "lib/x86_64-linux-gnu/libc.so.6", "lib64/ld-linux-x86-64.so.2")
 _TIMEOUT: Final = 600.0  # seconds
 
 
@@ -55,19 +56,21 @@ def archive(say: Callable[[str], object] = lambda _: None) -> Path:
 
 
 def _key(agnhost: Path) -> str:
-    parts = (*NAMES, *_DD, agnhost.name, packages.SUITE, Path(__file__).read_text())
+    parts = (*NAMES, *_OF_DEBIAN, agnhost.name, packages.SUITE, Path(__file__).read_text())
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
 
 
 def _build(path: Path, work: Path, agnhost: Path) -> None:
     debian = work / "debian"
-    _extract(debian, "busybox-static", "coreutils")
+    _extract(debian, "busybox-static", "coreutils", "dash")
     box = _box(debian, work / "box")
     with_dd = shutil.copytree(box, work / "with-dd", symlinks=True)
-    (with_dd / "bin/dd").unlink()
-    for name in _DD:
+    for name in _OF_DEBIAN:
         (with_dd / name).parent.mkdir(parents=True, exist_ok=True)
+        (with_dd / name).unlink(missing_ok=True)
         shutil.copy(debian / name, with_dd / name)
+    (with_dd / "bin/sh").unlink()
+    (with_dd / "bin/sh").symlink_to("dash")
     with_agnhost = shutil.copytree(box, work / "with-agnhost", symlinks=True)
     shutil.copy(agnhost, with_agnhost / "agnhost")
     images = [
