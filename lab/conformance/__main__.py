@@ -64,6 +64,8 @@ def _list(options: argparse.Namespace) -> int:
 
 def _run(options: argparse.Namespace) -> int:
     suite.build(_say)
+    if unknown := set(images.NAMES) - suite.wanted_images():
+        raise LabError(f"Kubernetes {suite.VERSION} has other images than {', '.join(sorted(unknown))}")
     archive = images.archive(_say)
     results = Results(options.results)
     specs = [spec for spec in _chosen(suite.list_specs(results), options) if not spec.left_out]

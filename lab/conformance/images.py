@@ -31,7 +31,7 @@ _BOX: Final = (f"{_REPOSITORY}/busybox:1.37.0-2", f"{_REPOSITORY}/nginx:1.27.0-2
 _WITH_DD: Final = (f"{_REPOSITORY}/glibc-dns-testing:2.1.1",)
 _AGNHOST: Final = (f"{_REPOSITORY}/agnhost:2.66.1",)
 NAMES: Final = (*_BOX, *_WITH_DD, *_AGNHOST)
-"""As the suite asks for them; a test compares them with its own list."""
+"""As the suite asks for them."""
 
 _OF_DEBIAN: Final = ("bin/dash", "bin/dd", "lib/x86_64-linux-gnu/libc.so.6", "lib64/ld-linux-x86-64.so.2")
 _TIMEOUT: Final = 600.0  # seconds

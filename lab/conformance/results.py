@@ -70,12 +70,13 @@ class Results:
         return self.directory / f"{spec.file_name}.driver.log"
 
     def find(self, spec: Spec) -> Outcome | None:
-        """Return what came of a spec, if anything did."""
+        """Return what came of a spec, if anything did; a person's Ctrl-C does not count."""
         path = self.result(spec)
         if not path.exists():
             return None
         values = json.loads(path.read_text())
-        return Outcome(**values | {"spec": Spec(values["spec"])})
+        outcome = Outcome(**values | {"spec": Spec(values["spec"])})
+        return outcome if outcome.state != "interrupted" else None
 
     def write(self, outcome: Outcome) -> None:
         """Note what the suite could not write itself."""

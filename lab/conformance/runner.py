@@ -100,7 +100,11 @@ class Runner:
         self._say(f"{len(wanted)} specs to run; {len(specs) - len(wanted)} have a result already")
         before = self._where.volumes()
         with ThreadPoolExecutor(self._jobs) as pool:
-            list(pool.map(self._one, [spec for spec in wanted if not spec.is_serial]))
+            try:
+                list(pool.map(self._one, [spec for spec in wanted if not spec.is_serial]))
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
         for spec in wanted:
             if spec.is_serial:
                 self._one(spec)
