@@ -1,4 +1,4 @@
-"""The examples in the how-to pages are taken by the chart and by Kubernetes."""
+"""The examples in the how-to pages are taken by the chart, by the driver and by Kubernetes."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
+from csi_solidfire.storage.parameters import Parameters
 from lab.kube import Api
 from tests.chart import rendering
 
@@ -32,15 +33,17 @@ def _values(example: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("page", ["install.md", "storage-classes.md"])
-def test_examples_of_values_render(page: str, tmp_path: Path) -> None:
+def test_examples_of_values_render_to_classes_that_the_driver_takes(page: str, tmp_path: Path) -> None:
     examples = [example for example in _examples(page) if not _is_object(example)]
     assert examples
     for number, example in enumerate(examples):
         file = tmp_path / f"{number}.yaml"
         file.write_text(yaml.safe_dump(_values(example)))
         found = rendering.objects(rendering.template(file))
-        classes = {item["metadata"]["name"] for item in rendering.of_kind("StorageClass", found)}
-        assert classes == {item["name"] for item in _values(example)["storageClasses"]}
+        classes = {item["metadata"]["name"]: item for item in rendering.of_kind("StorageClass", found)}
+        assert classes.keys() == {item["name"] for item in _values(example)["storageClasses"]}
+        for item in classes.values():
+            Parameters.parse(item["parameters"])
 
 
 def test_examples_of_objects_are_accepted(admin: Api) -> None:
@@ -56,9 +59,3 @@ def test_every_parameter_has_an_example() -> None:
     schema = (rendering.CHART / "values.schema.json").read_text()
     (names,) = re.findall(r'"enum": \[\s*("accountNamespace".*?)\]', schema, re.DOTALL)
     assert set(re.findall(r"\w+", names)) - shown == {"accountNamespace"}
-
-
-def test_links_lead_somewhere() -> None:
-    for page in (*_PAGES.glob("*.md"), rendering.CHART / "README.md", rendering.PLAIN / "README.md"):
-        for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text()):
-            assert (page.parent / target).exists(), f"{page.name}: {target}"
