@@ -58,3 +58,12 @@ def test_every_symptom_can_be_found_from_the_top() -> None:
     symptoms = markdown.headings(_PAGE, "##")
     assert len(symptoms) > 30
     assert [symptom for symptom in symptoms if f"](#{markdown.anchor(symptom)})" not in contents] == []
+
+
+def test_what_the_tables_at_the_top_quote_is_quoted_below() -> None:
+    contents, _, rest = _PAGE.partition("\n## ")
+    quoted = "\n".join(body for _, body in markdown.blocks(rest))
+    rows = re.findall(r"^\| (.*) \| \[", contents, re.MULTILINE)
+    words = {word for row in rows for word in re.findall(r"`([^`]+)`", row)}
+    assert len(words) > 40
+    assert {word for word in words if word not in quoted} == set()
