@@ -11,6 +11,7 @@ from lab.kube.control_plane import GUESTS_HOST, SERVICE_ADDRESS, ControlPlane, f
 from lab.vm import Machine
 
 _ETC: Final = "/etc/kubernetes"
+_PODS: Final = "10.244.0.0/16"
 _START_SECONDS: Final = 240.0  # a second or two, where nothing else runs
 
 
@@ -57,7 +58,7 @@ def join(machine: Machine, node: Node, others: list[Node], plane: ControlPlane, 
     _write_credentials(etc, node, plane)
     (etc / "kubelet.json").write_text(json.dumps(_kubelet(port), indent=2))
     (etc / "kubelet.env").write_text(f"NODE={node.name}\nADDRESS={node.address}\n")
-    (etc / "network.sh").write_text(_network(others, plane.port))
+    (etc / "network.sh").write_text(_network(node, others, plane.port))
     pod_network.write_text(json.dumps(_pod_network(node), indent=2))
     # Its directory must stay the one that containerd watches.
     machine.send_tree({_ETC: etc, "/etc/cni/net.d/10-lab.conflist": pod_network})
@@ -106,13 +107,15 @@ def _kubelet(port: int) -> dict[str, Any]:
     }
 
 
-def _network(others: list[Node], api_port: int) -> str:
+def _network(node: Node, others: list[Node], api_port: int) -> str:
     """A script for each boot; stands in for kube-proxy for the one service that every pod needs."""
+    from_pods = f"-s {node.pods} ! -d {_PODS} -j MASQUERADE"
     to_api = f"-d {SERVICE_ADDRESS} -p tcp --dport 443 -j DNAT --to {GUESTS_HOST}:{api_port}"
     routes = "".join(f"ip route replace {other.pods} via {other.address}\n" for other in others)
     return (
         "set -eu\n"
         "until ip -4 -oneline address show eth1 | grep -q inet; do sleep 0.1; done\n"
+        f"iptables -w -t nat -A POSTROUTING {from_pods}\n"
         f"for chain in PREROUTING OUTPUT; do iptables -w -t nat -A $chain {to_api}; done\n"
         f"{routes}"
     )
@@ -121,6 +124,6 @@ def _network(others: list[Node], api_port: int) -> str:
 def _pod_network(node: Node) -> dict[str, Any]:
     ranges = [[{"subnet": node.pods}]]
     ipam = {"type": "host-local", "ranges": ranges, "routes": [{"dst": "0.0.0.0/0"}]}
-    bridge = {"type": "bridge", "bridge": "cni0", "isGateway": True, "ipMasq": True, "ipam": ipam}
-    ports = {"type": "portmap", "capabilities": {"portMappings": True}}
-    return {"cniVersion": "1.0.0", "name": "lab", "plugins": [bridge, ports]}
+    # Not `ipMasq`: that would run iptables several times for each pod.
+    bridge = {"type": "bridge", "bridge": "cni0", "isGateway": True, "ipam": ipam}
+    return {"cniVersion": "1.0.0", "name": "lab", "plugins": [bridge]}

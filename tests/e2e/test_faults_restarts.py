@@ -60,7 +60,7 @@ def test_array_s_api_away_while_volumes_are_made(cluster: Cluster, api: Api, spa
     cluster.array.array.run(["systemctl", "kill", "--signal=KILL", "lab-array"])
     try:
         names = _start_pods(space, "late")
-        space.event("PersistentVolumeClaim", names[0], "failed to provision volume")
+        space.event("PersistentVolumeClaim", names[0], "no answer from")
         start.wait_for_writes()
     finally:
         cluster.array.start_array()

@@ -47,6 +47,9 @@ chroot "$root" systemctl mask -q apt-daily.timer apt-daily-upgrade.timer dpkg-db
 chroot "$root" systemctl disable -q tgt.service rtslib-fb-targetctl.service multipathd.service multipathd.socket
 mkdir -p "$root/etc/systemd/journald.conf.d"
 printf '[Journal]\nStorage=volatile\nRuntimeMaxUse=32M\n' > "$root/etc/systemd/journald.conf.d/lab.conf"
+# The agent writes a line for each time it is asked whether a command has ended.
+mkdir -p "$root/etc/systemd/system/qemu-guest-agent.service.d"
+printf '[Service]\nStandardOutput=null\nStandardError=null\n' > "$root/etc/systemd/system/qemu-guest-agent.service.d/lab.conf"
 
 rm -rf "$root"/etc/apt/apt.conf.d/99mmdebstrap "$root"/var/lib/apt/lists/* "$root"/var/cache/apt/*.bin
 
