@@ -101,6 +101,8 @@ def _kubelet(port: int) -> dict[str, Any]:
         "failSwapOn": False,
         # To make a container takes seconds, and minutes where everything else does too: kubelet's own two were too few.
         "runtimeRequestTimeout": "10m",
+        # Tests kill containers; nobody has to be spared one that ends again and again.
+        "crashLoopBackOff": {"maxContainerRestartPeriod": "2s"},
         # Images can't be pulled here, so none may be thrown away.
         "imageGCHighThresholdPercent": 100,
         "evictionHard": {"nodefs.available": "1%", "imagefs.available": "1%", "memory.available": "50Mi"},
