@@ -187,10 +187,11 @@ class Site:
         return cls(run) if run is not None else None
 
     def start_array(self, *flags: str) -> None:
-        """Start the array's program on the state it has, in place of one that runs."""
+        """Start the array's program on the state and with the password it has, in place of one that runs."""
         self.array.run("systemctl stop lab-array", check=False)
         self.array.send_tree({f"{_GUEST}/lab": Path(lab.__file__).parent})
-        password = secrets.token_urlsafe(12)
+        known = self.clusters / "lab" / "password"
+        password = known.read_text() if known.exists() else secrets.token_urlsafe(12)
         self.array.write_file("/etc/lab-array.password", password.encode(), mode=0o600)
         command = [
             *("systemd-run", "--quiet", "--collect", "--unit=lab-array", f"--setenv=PYTHONPATH={_GUEST}"),

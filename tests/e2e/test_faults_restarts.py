@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lab.kube import Api, release
+from lab.kube import Api
 from lab.kube.cluster import Cluster
 from tests.e2e import objects
 from tests.e2e.breaking import Since, initiators, wait_until_whole
@@ -64,7 +64,6 @@ def test_array_s_api_away_while_volumes_are_made(cluster: Cluster, api: Api, spa
         start.wait_for_writes()
     finally:
         cluster.array.start_array()
-        release.write_secret(cluster)  # It has another password now.
 
     _check_pods(space, since, names)
     _check_undisturbed(writer, start)
