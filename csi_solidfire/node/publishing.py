@@ -7,6 +7,7 @@ from pathlib import Path
 from csi_solidfire import errors
 from csi_solidfire.handles import VolumeHandle
 from csi_solidfire.node import devices, mounts, paths, staging
+from csi_solidfire.node.devices import Disk
 from csi_solidfire.node.host import Host, Kind
 from csi_solidfire.node.mounts import Mount
 from csi_solidfire.node.specs import Block, Filesystem, PublishSpec
@@ -99,8 +100,9 @@ class Publishing:
         others = self._targets(spec.handle, source)
         if others and spec.sole:
             raise errors.Refused(f"volume {spec.handle} is for a single pod and is published at {others[0].point}")
-        # Write protection of a raw device is the device's, not that of one mount of its file.
-        if isinstance(spec.access, Block) and any(other.read_only != read_only for other in others):
+        # Write protection of a raw device is the device's. Mounts of its file do not tell: kubelet has one more for
+        # each target, which it remounts writable whatever was asked (mount-utils' bind followed by remount).
+        if isinstance(spec.access, Block) and others and self._disk(source, spec.handle).read_only != read_only:
             other = others[0].point
             raise errors.Refused(
                 f"volume {spec.handle} cannot be writable for one pod and read-only for another ({other})"
@@ -124,12 +126,16 @@ class Publishing:
 
     def _protect(self, source: Mount, handle: VolumeHandle, *, read_only: bool) -> None:
         """Have the kernel refuse writes to a raw device, or stop doing so: a read-only mount of its file would not."""
-        disk = mounts.disk_behind(self._host, source)
-        if disk is None:
-            raise errors.Unavailable(f"the disk of volume {handle} has gone")
+        disk = self._disk(source, handle)
         if disk.read_only != read_only:
             devices.check_identity(self._host, disk, handle)
             self._host.run(["blockdev", "--setro" if read_only else "--setrw", str(disk.path)])
+
+    def _disk(self, source: Mount, handle: VolumeHandle) -> Disk:
+        disk = mounts.disk_behind(self._host, source)
+        if disk is None:
+            raise errors.Unavailable(f"the disk of volume {handle} has gone")
+        return disk
 
     def _check_target(self, path: Path, wanted: Kind) -> None:
         kind = self._host.kind(path)

@@ -10,8 +10,9 @@ import pytest
 from csi_solidfire import errors
 from csi_solidfire.node.host import Usage
 from csi_solidfire.node.specs import Access, Filesystem
-from tests.node.world import BLOCK, EXT4, HANDLE, OTHER, OTHER_STAGING, POD, SECOND_POD, STAGING, World
+from tests.node.world import BLOCK, EXT4, HANDLE, KUBELET, OTHER, OTHER_STAGING, POD, SECOND_POD, STAGING, World
 
+KUBELET_MAP = KUBELET / "plugins/kubernetes.io/csi/volumeDevices/pvc-1/dev/pod-1"
 ACCESSES = [EXT4, Filesystem("xfs"), Filesystem("btrfs"), BLOCK]
 
 
@@ -75,6 +76,31 @@ def test_a_device_is_not_writable_and_protected_at_once(world: World) -> None:
 
     assert not world.host.disks["sda"].read_only
     assert SECOND_POD not in world.host.files
+
+
+@pytest.mark.parametrize("read_only", [False, True])
+def test_two_pods_share_a_device_that_kubelet_has_mounted_for_itself(world: World, read_only: bool) -> None:
+    """Kubelet binds each target once more below its own directory, and remounts that writable whatever was asked."""
+    world.stage(BLOCK)
+    world.publish(BLOCK, read_only=read_only)
+    [mount] = world.host.mounts_at(POD)
+    map_of_kubelet = replace(mount, id=1000, point=KUBELET_MAP, options={"rw"})
+    world.host.mounts.append(map_of_kubelet)
+
+    world.publish(BLOCK, path=str(SECOND_POD), read_only=read_only)
+
+    assert ("ro" in world.host.mounts_at(SECOND_POD)[0].options) == read_only
+    assert world.host.disks["sda"].read_only == read_only
+
+
+def test_a_protected_device_is_not_writable_for_another_pod(world: World) -> None:
+    world.stage(BLOCK)
+    world.publish(BLOCK, read_only=True)
+
+    with pytest.raises(errors.Refused, match=str(POD)):
+        world.publish(BLOCK, path=str(SECOND_POD))
+
+    assert world.host.disks["sda"].read_only
 
 
 @pytest.mark.parametrize("access", ACCESSES)
