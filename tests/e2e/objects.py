@@ -53,7 +53,7 @@ def pod(
         node: Where it must run.
         command: A line for `sh`.
         block: The claims are devices.
-        read_only: The claims are mounted so.
+        read_only: The claims are mounted so; of devices, the pod asks for them so.
         sub_path: In the volume.
         security: The pod's security context.
     """
@@ -65,7 +65,8 @@ def pod(
         more: dict[str, Any] = {"readOnly": True} if read_only else {}
         more |= {"subPath": sub_path} if sub_path else {}
         mounts = {"volumeMounts": [{"name": each, "mountPath": f"/{place}", **more} for each, place in places.items()]}
-    volumes = [{"name": each, "persistentVolumeClaim": {"claimName": each}} for each in claims]
+    source: dict[str, Any] = {"readOnly": True} if block and read_only else {}
+    volumes = [{"name": each, "persistentVolumeClaim": {"claimName": each, **source}} for each in claims]
     return {
         "apiVersion": "v1",
         "kind": "Pod",

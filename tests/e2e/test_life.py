@@ -24,6 +24,7 @@ _NODE_1, _NODE_2 = "node-1", "node-2"
 _IMMEDIATE = "e2e-immediate"
 _GROUP = 2000
 _REPLICAS = 3
+_VIEWERS = ("viewer", "beholder")
 # What the kernel says of the sessions to a target, by its name.
 _SESSION_USERS = "cd $(dirname $(grep -lx {iqn} /sys/class/iscsi_session/*/targetname)) && cat username username_in"
 
@@ -61,13 +62,14 @@ def shop(make_space: MakeSpace, api: Api) -> Iterator[Space]:
     space.apply(
         claim("early", storage_class=_IMMEDIATE),
         *(claim(name) for name in ("ledger", "shared", "grouped")),
-        claim("raw", block=True),
+        *(claim(name, block=True) for name in ("raw", "picture")),
         claim("single", mode="ReadWriteOncePod"),
         pod("ledger", ["ledger"], node=_NODE_1),
         pod("raw", ["raw"], node=_NODE_1, block=True),
         pod("left", ["shared"], node=_NODE_2),
         pod("reader", ["shared"], node=_NODE_2, read_only=True),
         pod("below", ["shared"], node=_NODE_2, sub_path="deep/down"),
+        *(pod(name, ["picture"], node=_NODE_2, block=True, read_only=True) for name in _VIEWERS),
         pod("grouped", ["grouped"], security={"runAsUser": 1000, "runAsGroup": 1000, "fsGroup": _GROUP}),
         pod("single", ["single"]),
         _stateful_set(),
@@ -180,6 +182,15 @@ def test_pods_of_one_node_share_a_claim(shop: Space) -> None:
     assert shop.run("below", "ls /data") == "file"
     with pytest.raises(LabError, match="Read-only file system"):
         shop.run("reader", "touch /data/mine")
+
+
+def test_pods_of_one_node_share_a_raw_volume_that_none_may_write_to(shop: Space) -> None:
+    for name in _VIEWERS:
+        shop.running(name)
+    assert len({shop.read(name, "/dev/data", mib=1) for name in _VIEWERS}) == 1
+    for name in _VIEWERS:
+        with pytest.raises(LabError, match="not permitted|denied|Read-only"):
+            shop.run(name, "dd if=/dev/zero of=/dev/data bs=512 count=1 conv=notrunc")
 
 
 def test_a_pod_writes_with_its_group(shop: Space) -> None:
