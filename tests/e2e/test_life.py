@@ -189,7 +189,7 @@ def test_pods_of_one_node_share_a_raw_volume_that_none_may_write_to(shop: Space)
         shop.running(name)
     assert len({shop.read(name, "/dev/data", mib=1) for name in _VIEWERS}) == 1
     for name in _VIEWERS:
-        with pytest.raises(LabError, match="not permitted|denied|Read-only"):
+        with pytest.raises(LabError, match=r"not permitted|denied|Read-only"):
             shop.run(name, "dd if=/dev/zero of=/dev/data bs=512 count=1 conv=notrunc")
 
 
