@@ -22,7 +22,11 @@ from tests.e2e.space import until
 _OUT_OF_SERVICE: Final = "node.kubernetes.io/out-of-service"
 _LEASE: Final = DRIVER.replace(".", "-")
 _CHAP_SECRET: Final = "kubernetes.io/iscsi-chap"
-_KILL: Final = "file=$(find /sys/fs/cgroup -path '*cri-containerd-{}.scope/cgroup.kill' | grep .) && echo 1 > $file"
+# Looked for first and killed together: a sidecar ends by itself as soon as the driver has gone.
+_KILL: Final = """
+files=$(for id in {}; do find /sys/fs/cgroup -path "*cri-containerd-$id.scope/cgroup.kill" | grep .; done)
+for file in $files; do echo 1 > $file; done
+"""
 
 
 @contextmanager
@@ -98,11 +102,12 @@ def leader(api: Api) -> Object:
     return pod
 
 
-def kill_container(cluster: Cluster, pod: Object, name: str = "driver") -> None:
-    """Kill all processes of a container at once, those that it runs on the host among them."""
-    status = next(each for each in pod["status"]["containerStatuses"] if each["name"] == name)
-    identity = status["containerID"].rpartition("/")[2]
-    cluster.nodes[pod["spec"]["nodeName"]].run(_KILL.format(identity))
+def kill_containers(cluster: Cluster, pod: Object, *names: str) -> None:
+    """Kill all processes of containers at once, those that they run on the host among them."""
+    statuses = [each for each in pod["status"]["containerStatuses"] if each["name"] in names]
+    identities = [each["containerID"].rpartition("/")[2] for each in statuses]
+    assert len(identities) == len(names)
+    cluster.nodes[pod["spec"]["nodeName"]].run(f"set -e; {_KILL.format(' '.join(identities))}")
 
 
 @dataclass(frozen=True)

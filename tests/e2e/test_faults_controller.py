@@ -5,7 +5,7 @@ from __future__ import annotations
 from lab.kube import Api
 from lab.kube.cluster import Cluster
 from tests.e2e import objects
-from tests.e2e.breaking import Since, kill_container, leader, slowed, wait_until_whole
+from tests.e2e.breaking import Since, kill_containers, leader, slowed, wait_until_whole
 from tests.e2e.space import Space
 
 _CLASS = "at-once"
@@ -72,8 +72,7 @@ def _delete(space: Space, since: Since) -> None:
             space.api.delete("PersistentVolumeClaim", name, space.name)
         space.until(lambda: len(since.volumes()) < len(_CLAIMS), "have a volume less")
         assert since.volumes()
-        for container in ("driver", "provisioner"):
-            kill_container(space.cluster, pod, container)
+        kill_containers(space.cluster, pod, "driver", "provisioner")
         space.until(lambda: not since.volumes(), "get rid of its volumes")
     space.until(lambda: not since.secrets(), "get rid of its Secrets")
     space.until(lambda: not _persistent_volumes(space), "get rid of its PersistentVolumes")

@@ -6,7 +6,7 @@ from lab.kube import Api
 from lab.kube.api import Object
 from lab.kube.cluster import Cluster
 from tests.e2e import objects
-from tests.e2e.breaking import driver_pods, kill_container, traces, wait_until_whole
+from tests.e2e.breaking import driver_pods, kill_containers, traces, wait_until_whole
 from tests.e2e.space import Space
 
 _NODE = "node-2"
@@ -36,7 +36,7 @@ def test_killed_while_several_pods_start(cluster: Cluster, api: Api, space: Spac
 def _kill_when_it_has_got_on(cluster: Cluster, api: Api, space: Space) -> None:
     before = len(traces(cluster, _NODE))
     space.until(lambda: len(traces(cluster, _NODE)) > before, "have more on its node")
-    kill_container(cluster, _plugin(api, space))
+    kill_containers(cluster, _plugin(api, space), "driver")
 
 
 def _kill_when_it_has_got_on_with_the_end(cluster: Cluster, api: Api, space: Space) -> None:
@@ -45,7 +45,7 @@ def _kill_when_it_has_got_on_with_the_end(cluster: Cluster, api: Api, space: Spa
     for name in _PODS:
         api.delete("Pod", name, space.name)
     space.until(lambda: len(traces(cluster, _NODE)) < before, "have less on its node")
-    kill_container(cluster, _plugin(api, space))
+    kill_containers(cluster, _plugin(api, space), "driver")
     space.until(lambda: not any(space.find("Pod", name) for name in _PODS), "get rid of its pods")
 
 
