@@ -28,6 +28,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if _HERE in item.path.parents:
             item.add_marker(pytest.mark.e2e)
             item.add_marker(pytest.mark.timeout(_TIMEOUT))
+    # A newcomer's page shows all volumes and pods there are, so it is walked before anybody else has some.
+    items.sort(key=lambda item: item.path != _HERE / "test_pages.py")
 
 
 @pytest.fixture(scope="session")

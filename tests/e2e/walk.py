@@ -36,6 +36,7 @@ _CHANGING: Final = (
     (r"\b(10\.244|192\.0\.2|10\.0)(\.\d+){1,2}\b", "ADDRESS"),
     (r"\bnode-\d\b", "NODE"),
     (r"\w{3} \w{3} +\d+ [\d:]{8} UTC \d{4}", "DATE"),
+    (r"\b\d+( \(\S+ ago\))?(?= +(\d+[dhms])+)", "RESTARTS"),
     (r"\b(\d+[dhms])+( \(x\d+ over \S+\))?", "AGE"),
     (r"\b\d+(\.\d+)?[KMG]\b", "SIZE"),
 )
