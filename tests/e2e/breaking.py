@@ -86,9 +86,10 @@ def _pod_is_ready(pod: Object) -> bool:
 
 
 def driver_pods(api: Api, component: str = "") -> list[Object]:
-    """Return the pods of the driver, of the `controller` or the `node` service alone if that is said."""
+    """Return the pods of the driver that are not on their way out, of one component alone if that is said."""
     labels = "app.kubernetes.io/name=csi-solidfire" + (f",app.kubernetes.io/component={component}" if component else "")
-    return api.list("Pod", release.NAMESPACE, labels=labels)
+    pods = api.list("Pod", release.NAMESPACE, labels=labels)
+    return [pod for pod in pods if "deletionTimestamp" not in pod["metadata"]]
 
 
 def leader(api: Api) -> Object:
