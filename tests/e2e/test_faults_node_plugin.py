@@ -53,9 +53,11 @@ def _plugin(api: Api, space: Space) -> Object:
     """Return the node's plugin, as soon as it runs."""
 
     def running() -> Object | None:
-        on_node = (pod for pod in driver_pods(api, "node") if pod["spec"].get("nodeName") == _NODE)
-        statuses = ((pod, pod["status"].get("containerStatuses") or []) for pod in on_node)
-        return next((pod for pod, (*each,) in statuses if each and "running" in each[0]["state"]), None)
+        for pod in driver_pods(api, "node"):
+            statuses = pod["status"].get("containerStatuses") or []
+            if pod["spec"].get("nodeName") == _NODE and statuses and "running" in statuses[0]["state"]:
+                return pod
+        return None
 
     plugin: Object = space.until(running, f"see the driver run on {_NODE}")
     return plugin
