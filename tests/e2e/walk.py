@@ -132,7 +132,7 @@ class Shell:
 
     def __exit__(self, *_: object) -> None:
         self._bash.kill()
-        self._bash.wait(_END_SECONDS)
+        self._bash.communicate(timeout=_END_SECONDS)  # It closes the pipes as well.
 
 
 def steps(page: Path) -> list[Step]:
