@@ -1,6 +1,7 @@
 # Everything a person or CI does here. `make` alone lists it.
 SHELL := /bin/bash
 PYTHON ?= python3
+E2E ?= tests/e2e
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
@@ -33,7 +34,7 @@ vm: $(READY) packages programs image driver-image ## Run the tests that need the
 
 e2e: $(READY) packages driver-image ## Run the tests on a whole Kubernetes in VMs, the chart installed with helm
 	@$(BIN)/python -m lab.kube build
-	$(BIN)/pytest -m e2e
+	$(BIN)/pytest -m e2e --durations=20 $(E2E)
 
 lab: $(READY) packages ## Start an array and two nodes and leave them up
 	@$(BIN)/python -m lab up
