@@ -100,13 +100,17 @@ class Publishing:
         others = self._targets(spec.handle, source)
         if others and spec.sole:
             raise errors.Refused(f"volume {spec.handle} is for a single pod and is published at {others[0].point}")
-        # Write protection of a raw device is the device's. Mounts of its file do not tell: kubelet has one more for
-        # each target, which it remounts writable whatever was asked (mount-utils' bind followed by remount).
-        if isinstance(spec.access, Block) and others and self._disk(source, spec.handle).read_only != read_only:
+        # Write protection of a raw device is the device's. A writable mount of its file tells nothing: kubelet has one
+        # more for each target, which it remounts so whatever was asked (mount-utils' bind followed by remount).
+        if isinstance(spec.access, Block) and others and self._is_protected(source, spec, others) != read_only:
             other = others[0].point
             raise errors.Refused(
                 f"volume {spec.handle} cannot be writable for one pod and read-only for another ({other})"
             )
+
+    def _is_protected(self, source: Mount, spec: PublishSpec, others: list[Mount]) -> bool:
+        """Tell whether a device is only read, or is meant to be: somebody may have taken the protection away."""
+        return self._disk(source, spec.handle).read_only or any(other.read_only for other in others)
 
     def _targets(self, handle: VolumeHandle, source: Mount) -> list[Mount]:
         """Return the other mounts of what is staged.

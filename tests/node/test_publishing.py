@@ -93,14 +93,19 @@ def test_two_pods_share_a_device_that_kubelet_has_mounted_for_itself(world: Worl
     assert world.host.disks["sda"].read_only == read_only
 
 
-def test_a_protected_device_is_not_writable_for_another_pod(world: World) -> None:
+@pytest.mark.parametrize("lost", [False, True])
+def test_a_protected_device_is_not_writable_for_another_pod(world: World, lost: bool) -> None:
+    """Not even where somebody has taken the kernel's protection away meanwhile."""
     world.stage(BLOCK)
     world.publish(BLOCK, read_only=True)
+    disk = world.host.disks["sda"]
+    disk.read_only = not lost
 
     with pytest.raises(errors.Refused, match=str(POD)):
         world.publish(BLOCK, path=str(SECOND_POD))
 
-    assert world.host.disks["sda"].read_only
+    assert disk.read_only == (not lost)
+    assert SECOND_POD not in world.host.files
 
 
 @pytest.mark.parametrize("access", ACCESSES)
