@@ -25,7 +25,7 @@ _HERE_DOCUMENT: Final = re.compile(r"<<'(\w+)'")
 _NOT_HERE: Final = re.compile(r"make |\. ")  # the cluster is there, and this shell knows of it
 _LOOKS: Final = re.compile(r"kubectl (-\S+ \S+ )*(get|describe|logs|wait|events) ")
 _PATIENCE: Final = 60.0  # seconds until what a command that looks at something prints must be what the page shows
-_POLL: Final = 0.5
+_POLL: Final = 0.05
 _END_SECONDS: Final = 60.0
 _END: Final = "\x1e"
 
