@@ -16,7 +16,7 @@ help: ## List these targets
 demo: $(READY) packages ## Tell the driver's main job on the lab, end to end
 	@$(BIN)/python -m lab.demo
 
-test: $(READY) packages check unit vm ## Run everything: checks, tests, real iSCSI in VMs, csi-sanity
+test: $(READY) packages check unit vm ## Run checks and all tests but those on Kubernetes: real iSCSI in VMs, csi-sanity
 
 check: $(READY) ## Lint, types, layers, sizes
 	$(BIN)/ruff check .
@@ -48,7 +48,7 @@ kubernetes: $(READY) packages driver-image ## Start a Kubernetes with the driver
 kubernetes-down: $(READY) ## End what `make kubernetes` started
 	@$(BIN)/python -m lab.kube down
 
-conformance: $(READY) packages driver-image ## Run Kubernetes' own storage suite (hours; goes on where it was ended)
+conformance: $(READY) packages driver-image ## Run Kubernetes' own storage suite (takes long; goes on where it was ended)
 	@$(BIN)/python -m lab.conformance run $(CONFORMANCE)
 
 bench: $(READY) packages ## Measure, as ratios against the bare thing
