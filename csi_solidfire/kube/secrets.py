@@ -11,11 +11,9 @@ import re
 from base64 import b64encode
 from collections.abc import Callable
 
-from kubernetes.client import CoreV1Api, V1DeleteOptions, V1ObjectMeta, V1Preconditions, V1Secret
-
 from csi_solidfire import errors, logs
 from csi_solidfire.handles import Chap, VolumeHandle, shorten
-from csi_solidfire.kube.client import Conflict, Missing, call
+from csi_solidfire.kube.client import Api, Conflict, Missing, Object
 
 log = logs.get(__name__)
 
@@ -30,9 +28,10 @@ _LONGEST_NAME = 253
 class ChapSecrets:
     """The Secrets of one namespace. Keeps nothing: what is there is asked each time."""
 
-    def __init__(self, api: CoreV1Api, namespace: str, driver_name: str) -> None:
+    def __init__(self, api: Api, namespace: str, driver_name: str) -> None:
         self._api = api
         self._namespace = namespace
+        self._path = f"/api/v1/namespaces/{namespace}/secrets"
         self._driver_name = driver_name
         self._volume_label = f"{driver_name}/volume"
 
@@ -79,19 +78,20 @@ class ChapSecrets:
             errors.Unavailable: Kubernetes did not answer or refused; it may be there still.
         """
         selector = f"{MANAGED_BY}={self._driver_name},{self._volume_label}={handle}"
-        listing = self._api.list_namespaced_secret
-        found = call("list", f"Secrets of volume {handle}", listing, self._namespace, label_selector=selector)
-        for secret in found.items:
+        found = self._api.call("list", f"Secrets of volume {handle}", self._path, query={"labelSelector": selector})
+        if "items" not in found:
+            raise errors.Unavailable("Kubernetes answered with a list of Secrets that has no items; asking again")
+        for secret in found["items"] or []:
             self._delete(secret)
 
-    def _read(self, name: str) -> V1Secret | None:
+    def _read(self, name: str) -> Object | None:
         """Return the Secret of that name; None if there is none.
 
         Raises:
             errors.Unavailable: It is somebody else's.
         """
         try:
-            there: V1Secret = call("get", self._called(name), self._api.read_namespaced_secret, name, self._namespace)
+            there = self._api.call("get", self._called(name), f"{self._path}/{name}")
         except Missing:
             return None
         if _labels(there).get(MANAGED_BY) != self._driver_name:
@@ -101,40 +101,47 @@ class ChapSecrets:
             )
         return there
 
-    def _create(self, wanted: V1Secret) -> None:
-        name = _metadata(wanted).name
-        call("create", self._called(name), self._api.create_namespaced_secret, self._namespace, wanted)
+    def _create(self, wanted: Object) -> None:
+        self._api.call("create", self._called(_name(wanted)), self._path, body=wanted)
 
-    def _correct(self, there: V1Secret, wanted: V1Secret) -> None:
+    def _correct(self, there: Object, wanted: Object) -> None:
         """Make a Secret of ours what it shall be, unless it is."""
-        name = _metadata(there).name
-        if (there.type, there.data) == (TYPE, wanted.data) and _labels(there).items() >= _labels(wanted).items():
+        if (there.get("type"), there.get("data")) == (TYPE, wanted["data"]) and (
+            _labels(there).items() >= _labels(wanted).items()
+        ):
             return
-        if there.type != TYPE or there.immutable:
+        name = _name(there)
+        if there.get("type") != TYPE or there.get("immutable"):
             self._delete(there)  # Kubernetes lets neither be changed.
             self._create(wanted)
         else:
-            _metadata(there).labels = _labels(there) | _labels(wanted)
-            there.data = wanted.data
-            call("update", self._called(name), self._api.replace_namespaced_secret, name, self._namespace, there)
+            # All else is sent back as it came, its resourceVersion above all: of two who change it at once one fails.
+            metadata = _metadata(there) | {"labels": _labels(there) | _labels(wanted)}
+            changed = there | {"metadata": metadata, "data": wanted["data"]}
+            self._api.call("update", self._called(name), f"{self._path}/{name}", body=changed)
         log.info("corrected a volume's Secret", secret=self._called(name))
 
-    def _delete(self, secret: V1Secret) -> None:
+    def _delete(self, secret: Object) -> None:
         """Delete exactly this one, and not another of the name that was made since it was read."""
-        name = _metadata(secret).name
-        only = V1DeleteOptions(preconditions=V1Preconditions(uid=_metadata(secret).uid))
+        name = _name(secret)
+        only = {"kind": "DeleteOptions", "apiVersion": "v1", "preconditions": {"uid": _uid(secret)}}
         try:
-            call("delete", self._called(name), self._api.delete_namespaced_secret, name, self._namespace, body=only)
+            self._api.call("delete", self._called(name), f"{self._path}/{name}", body=only)
         except (Missing, Conflict):
             log.info("the Secret was gone already", secret=self._called(name))
 
-    def _secret(self, name: str, handle: VolumeHandle, claim: str, chap: Chap) -> V1Secret:
+    def _secret(self, name: str, handle: VolumeHandle, claim: str, chap: Chap) -> Object:
         labels = {MANAGED_BY: self._driver_name, COMPONENT: "chap", self._volume_label: str(handle)}
         annotations = {f"{self._driver_name}/claim": claim} if claim else {}
-        data: dict[str, bytes | str] = {key: b64encode(value.encode()).decode() for key, value in chap.to_map().items()}
-        return V1Secret(type=TYPE, metadata=V1ObjectMeta(name=name, labels=labels, annotations=annotations), data=data)
+        return {
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "type": TYPE,
+            "metadata": {"name": name, "labels": labels, "annotations": annotations},
+            "data": {key: b64encode(value.encode()).decode() for key, value in chap.to_map().items()},
+        }
 
-    def _is_of(self, there: V1Secret, handle: VolumeHandle) -> bool:
+    def _is_of(self, there: Object, handle: VolumeHandle) -> bool:
         return _labels(there).get(self._volume_label) == str(handle)
 
     def _called(self, name: str | None) -> str:
@@ -145,11 +152,28 @@ def _now(chap: Chap | Callable[[], Chap]) -> Chap:
     return chap if isinstance(chap, Chap) else chap()
 
 
-def _labels(secret: V1Secret) -> dict[str, str]:
-    return _metadata(secret).labels or {}
+def _labels(secret: Object) -> dict[str, str]:
+    return _metadata(secret).get("labels") or {}
 
 
-def _metadata(secret: V1Secret) -> V1ObjectMeta:
-    if secret.metadata is None:
-        raise errors.Unavailable("Kubernetes answered with a Secret that has no metadata; asking again")
-    return secret.metadata
+def _name(secret: Object) -> str:
+    return str(_metadata(secret)["name"])
+
+
+def _uid(secret: Object) -> str:
+    uid = _metadata(secret).get("uid")
+    if not uid:
+        raise errors.Unavailable(f"Kubernetes answered with a Secret {_name(secret)} that has no uid; asking again")
+    return str(uid)
+
+
+def _metadata(secret: Object) -> Object:
+    """Return a Secret's metadata.
+
+    Raises:
+        errors.Unavailable: There is none, or it does not say which Secret it is.
+    """
+    metadata = secret.get("metadata")
+    if not isinstance(metadata, dict) or not metadata.get("name"):
+        raise errors.Unavailable("Kubernetes answered with a Secret that has no name; asking again")
+    return metadata

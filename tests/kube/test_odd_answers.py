@@ -1,0 +1,105 @@
+"""A Kubernetes API that answers, and not what it should: nothing is taken for done that was not."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import pytest
+
+from csi_solidfire import errors
+from csi_solidfire.handles import Chap, VolumeHandle
+from csi_solidfire.kube.client import connect
+from csi_solidfire.kube.secrets import ChapSecrets
+
+DRIVER = "csi-solidfire.io"
+HANDLE = VolumeHandle.parse("lab1.1")
+LABELS = {"app.kubernetes.io/managed-by": DRIVER, f"{DRIVER}/volume": str(HANDLE)}
+
+
+@contextmanager
+def answering(directory: Path, answer: bytes, asked: list[str]) -> Iterator[ChapSecrets]:
+    """Secrets in an API that has one answer for everything."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def answer(self) -> None:
+            asked.append(self.command)
+            self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(answer)))
+            self.end_headers()
+            self.wfile.write(answer)
+
+        do_GET = do_POST = do_PUT = do_DELETE = answer  # noqa: N815, as http.server calls them
+
+        def log_message(self, format: str, *arguments: object) -> None:  # noqa: A002, as http.server calls it
+            """Nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}).start()
+        try:
+            kubeconfig = directory / "kubeconfig"
+            kubeconfig.write_text(json.dumps(_kubeconfig(f"http://127.0.0.1:{server.server_port}")))
+            yield ChapSecrets(connect(kubeconfig), "storage", DRIVER)
+        finally:
+            server.shutdown()
+
+
+def _kubeconfig(server: str) -> dict[str, Any]:
+    return {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "current-context": "it",
+        "clusters": [{"name": "it", "cluster": {"server": server}}],
+        "users": [{"name": "it", "user": {}}],
+        "contexts": [{"name": "it", "context": {"cluster": "it", "user": "it"}}],
+    }
+
+
+def _ensure(secrets: ChapSecrets) -> None:
+    secrets.ensure("pvc-1", HANDLE, "shop/data", Chap("node-1-shop", "a" * 12, "b" * 12))
+
+
+def _remove(secrets: ChapSecrets) -> None:
+    secrets.remove(HANDLE)
+
+
+@pytest.mark.parametrize(
+    ("step", "answer"),
+    [
+        (_ensure, b""),
+        (_ensure, b"<html>sign in here</html>"),
+        (_ensure, b"[]"),
+        (_ensure, b"{}"),
+        (_ensure, json.dumps({"metadata": {"labels": LABELS}}).encode()),
+        (_ensure, json.dumps({"metadata": {"name": "pvc-1", "labels": LABELS}}).encode()),
+        (_remove, b""),
+        (_remove, b"{}"),
+        (_remove, b'{"items": [{}]}'),
+        (_remove, json.dumps({"items": [{"metadata": {"name": "pvc-1", "labels": LABELS}}]}).encode()),
+    ],
+    ids=[
+        "nothing read",
+        "a page",
+        "a list for an object",
+        "an empty Secret",
+        "a Secret without a name",
+        "a Secret without a type and uid",
+        "nothing listed",
+        "a list without items",
+        "a list with an empty Secret",
+        "a list with a Secret without a uid",
+    ],
+)
+def test_it_is_asked_again_and_nothing_is_written(
+    tmp_path: Path, step: Callable[[ChapSecrets], None], answer: bytes
+) -> None:
+    asked: list[str] = []
+    with answering(tmp_path, answer, asked) as secrets, pytest.raises(errors.Unavailable):
+        step(secrets)
+    assert asked == ["GET"]
