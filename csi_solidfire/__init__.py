@@ -2,6 +2,4 @@
 
 from __future__ import annotations
 
-from importlib.metadata import version
-
-__version__ = version("csi-solidfire")
+__version__ = "0.1.0"

@@ -16,7 +16,6 @@ import time
 import tomllib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from importlib.metadata import distribution
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
@@ -92,14 +91,7 @@ class Node:
     def start_driver(self, *flags: str, mode: str = "node") -> None:
         """Start the node service, in place of one that runs."""
         self.stop_driver()
-        # With its metadata: that is where the driver knows its version from.
-        metadata = next(file.parent for file in distribution("csi-solidfire").files or () if file.name == "METADATA")
-        self.machine.send_tree(
-            {
-                f"{_GUEST}/app/csi_solidfire": _ROOT / "csi_solidfire",
-                f"{_GUEST}/app/csi_solidfire.dist-info": Path(str(distribution("csi-solidfire").locate_file(metadata))),
-            }
-        )
+        self.machine.send_tree({f"{_GUEST}/app/csi_solidfire": _ROOT / "csi_solidfire"})
         command = [
             *("systemd-run", "--quiet", "--collect", "--unit=csi-solidfire"),
             f"--setenv=PYTHONPATH={_GUEST}/app:{_GUEST}/site-packages",
