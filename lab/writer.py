@@ -1,6 +1,6 @@
 """A program for nodes: writes to a volume and never gives up, noting which writes it knows to be there.
 
-    python3 writer.py append FILE NOTES         numbered lines with a checksum, each synced
+    python3 writer.py append FILE NOTES [PAUSE] numbered lines with a checksum, each synced; seconds between them
     python3 writer.py overwrite DEVICE NOTES    numbered blocks, each in its own place, past the page cache
     python3 writer.py lines FILE                tell how many lines are there, all of them whole and in order
     python3 writer.py blocks DEVICE             the same of blocks
@@ -52,7 +52,7 @@ def overwrite(path: str) -> Callable[[int], None]:
     return write
 
 
-def keep_writing(write: Callable[[int], None], notes: str) -> None:
+def keep_writing(write: Callable[[int], None], notes: str, pause: float) -> None:
     number = 1
     with Path(notes).open("w", buffering=1) as note:
         while True:
@@ -64,6 +64,7 @@ def keep_writing(write: Callable[[int], None], notes: str) -> None:
             else:
                 note.write(f"ok {number}\n")
                 number += 1
+                time.sleep(pause)
 
 
 def pieces(path: str, size: int) -> Iterator[bytes]:
@@ -88,11 +89,11 @@ def count(path: str, expected: Callable[[int], bytes]) -> int:
     return number
 
 
-def main(what: str, path: str, notes: str = "") -> None:
+def main(what: str, path: str, notes: str = "", pause: str = "0") -> None:
     if what == "append":
-        keep_writing(append(path), notes)
+        keep_writing(append(path), notes, float(pause))
     elif what == "overwrite":
-        keep_writing(overwrite(path), notes)
+        keep_writing(overwrite(path), notes, float(pause))
     else:
         print(count(path, {"lines": line, "blocks": block}[what]))
 

@@ -202,7 +202,7 @@ class ControlPlane:
             programs.KUBE_CONTROLLER_MANAGER,
             *("--use-service-account-credentials", f"--root-ca-file={ca.cert}"),
             f"--service-account-private-key-file={tokens}",
-            "--node-monitor-grace-period=30s",  # not 50: tests wait for nodes to be given up
+            "--node-monitor-grace-period=20s",  # not 50: tests wait for nodes to be given up
         )
         self._start_controller(programs.KUBE_SCHEDULER)
 

@@ -15,7 +15,7 @@ NAMESPACE: Final = "csi-solidfire"
 STORAGE_CLASS: Final = "solidfire"
 
 _SECRET: Final = "solidfire-lab"
-_GIVE_UP: Final = 40  # seconds, not the chart's 120, that a node which lost a volume hopes for it
+_GIVE_UP: Final = 20  # seconds, not the chart's 120, that a node which lost a volume hopes for it
 _READY: Final = "15m"  # half a minute, where nothing else runs
 
 

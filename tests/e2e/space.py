@@ -162,11 +162,15 @@ class Space:
         return name
 
     def delete(self) -> None:
-        """Ask for the namespace's deletion."""
-        if self.api.find("Namespace", self.name) is not None:
-            self.api.delete("Namespace", self.name)
+        """Ask for the deletion of all that has to do with volumes."""
+        self.kubectl("delete", "statefulsets,pods,persistentvolumeclaims", "--all", "--wait=false")
 
     def wait_gone(self) -> None:
+        """Delete the namespace, once what `delete` asked for is done: it looks again every 8 s only, while it is not."""
+        kinds = ("Pod", "PersistentVolumeClaim")
+        self.until(lambda: not any(self.api.list(kind, self.name) for kind in kinds), "get rid of pods and claims")
+        if self.api.find("Namespace", self.name) is not None:
+            self.api.delete("Namespace", self.name)
         self.until(lambda: self.api.find("Namespace", self.name) is None, "go")
 
     def _tell(self) -> str:

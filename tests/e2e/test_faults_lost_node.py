@@ -1,6 +1,6 @@
 """A node that Kubernetes has lost: its pod goes on elsewhere with its data, and the node can't write to it any more.
 
-The StatefulSet's pod writes without a pause; an administrator says that the node is out of service, as Kubernetes'
+The StatefulSet's pod writes twenty times a second; an administrator says that the node is out of service, as Kubernetes'
 documentation has it. In the end the node is taken back, and the pod runs there again.
 """
 
@@ -14,7 +14,7 @@ from tests.e2e.writing import Start, Writer
 
 
 def test_frozen_node(cluster: Cluster, api: Api, space: Space) -> None:
-    """Nothing on it knows of the time that has passed when it wakes up in the middle of a write."""
+    """Nothing on it knows of the time that has passed when it wakes up in the middle of its writing."""
     writer = Writer.start(space)
     node, machine, uid = writer.node, writer.machine, writer.uid()
     lost = writer.now()

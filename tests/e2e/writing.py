@@ -22,7 +22,11 @@ from tests.e2e.space import Space, until
 
 _NOTES: Final = "/var/lib/writers"
 _PROGRAM: Final = "python3 /program/writer.py"
-_START: Final = f'run=$POD-$(cat /proc/sys/kernel/random/uuid); exec {_PROGRAM} append "/data/$run" "/notes/$run"'
+# Without a pause it and the array would have half of what the machine can do.
+_PAUSE: Final = 0.05
+_START: Final = (
+    f'run=$POD-$(cat /proc/sys/kernel/random/uuid); exec {_PROGRAM} append "/data/$run" "/notes/$run" {_PAUSE}'
+)
 
 
 @dataclass(frozen=True)
