@@ -1,7 +1,7 @@
 """Requests to Kubernetes' API, bounded by the caller's deadline, with failures in the driver's words.
 
-The library signs in and carries the requests; its classes for each kind of object, 700 of them, stay unloaded: they
-would take twice the time that the controller needs to start without them, and 20 MB.
+The library signs in and carries the requests. Its classes for kinds of objects stay unloaded: those that come with
+the class for Secrets take 22 MB, and as long to load as all else in the controller.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class Api:
         Args:
             verb: As RBAC calls it, `get`.
             what: The object, for messages.
-            path: Of the URL, `/api/v1/namespaces/storage/secrets`; its parts are names, and need no quoting.
+            path: Of the URL, `/api/v1/namespaces/storage/secrets`, as it is sent.
             query: Of the URL, not quoted.
             body: What is sent.
 

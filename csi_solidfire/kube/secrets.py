@@ -91,7 +91,7 @@ class ChapSecrets:
             errors.Unavailable: It is somebody else's.
         """
         try:
-            there = self._api.call("get", self._called(name), f"{self._path}/{name}")
+            there = self._api.call("get", self._called(name), self._path_of(name))
         except Missing:
             return None
         if _labels(there).get(MANAGED_BY) != self._driver_name:
@@ -118,7 +118,7 @@ class ChapSecrets:
             # All else is sent back as it came, its resourceVersion above all: of two who change it at once one fails.
             metadata = _metadata(there) | {"labels": _labels(there) | _labels(wanted)}
             changed = there | {"metadata": metadata, "data": wanted["data"]}
-            self._api.call("update", self._called(name), f"{self._path}/{name}", body=changed)
+            self._api.call("update", self._called(name), self._path_of(name), body=changed)
         log.info("corrected a volume's Secret", secret=self._called(name))
 
     def _delete(self, secret: Object) -> None:
@@ -126,7 +126,7 @@ class ChapSecrets:
         name = _name(secret)
         only = {"kind": "DeleteOptions", "apiVersion": "v1", "preconditions": {"uid": _uid(secret)}}
         try:
-            self._api.call("delete", self._called(name), f"{self._path}/{name}", body=only)
+            self._api.call("delete", self._called(name), self._path_of(name), body=only)
         except (Missing, Conflict):
             log.info("the Secret was gone already", secret=self._called(name))
 
@@ -144,7 +144,17 @@ class ChapSecrets:
     def _is_of(self, there: Object, handle: VolumeHandle) -> bool:
         return _labels(there).get(self._volume_label) == str(handle)
 
-    def _called(self, name: str | None) -> str:
+    def _path_of(self, name: str) -> str:
+        """Return the Secret's place in the API; a name from the array that is none would be another place.
+
+        Raises:
+            errors.Unavailable: It is none of Kubernetes' names.
+        """
+        if not _NAME.fullmatch(name):
+            raise errors.Unavailable(f"{self._called(shorten(name))}: no Secret can have that name")
+        return f"{self._path}/{name}"
+
+    def _called(self, name: str) -> str:
         return f"Secret {self._namespace}/{name}"
 
 

@@ -27,11 +27,11 @@ CARDS: Final[Mapping[str, str]] = {"management": "n0", "storage": "n1"}
 """What each network card is called here, and in QEMU."""
 
 _CPU: Final = "+cx16,+lahf-lm,+popcnt,+sse3,+ssse3,+sse4.1,+sse4.2,+aes,+pclmulqdq,+fsgsbase,+rdrand"
+# norandmaps: QEMU finds code that it has translated by its virtual address. With a program elsewhere each time it is
+# run, all of it and of the C library was translated anew: 25 ms for /bin/true, where it takes 6.
 # tsc=reliable: QEMU's processor does not promise that its counter is steady, and so Linux would read the time from the
-# HPET: a system call and a device that is locked, each time that a Go program looks at the clock. It is steady, as it is
-# the host's; at another rate on another machine, hence `_clock`.
-# norandmaps: QEMU finds code that it has translated by its virtual address. With a program elsewhere each time it is run,
-# all of it and of the C library was translated anew: 25 ms for /bin/true, where it takes 6.
+# HPET: a system call and a locked device, each time that a Go program looks at the clock. It is steady, as it is the
+# host's, and at another rate on another machine, hence `_clock`.
 KERNEL_ARGUMENTS: Final = (
     "console=ttyS0 root=/dev/vda rw loglevel=6 net.ifnames=0"
     " mitigations=off random.trust_cpu=on tsc=reliable norandmaps"

@@ -166,7 +166,7 @@ class Space:
         self.kubectl("delete", "statefulsets,pods,persistentvolumeclaims", "--all", "--wait=false")
 
     def wait_gone(self) -> None:
-        """Delete the namespace, once what `delete` asked for is done: it looks again every 8 s only, while it is not."""
+        """Delete the namespace, once what `delete` asked for is done: while it is not, that looks every 8 s only."""
         kinds = ("Pod", "PersistentVolumeClaim")
         self.until(lambda: not any(self.api.list(kind, self.name) for kind in kinds), "get rid of pods and claims")
         if self.api.find("Namespace", self.name) is not None:

@@ -1,6 +1,6 @@
 """A node that Kubernetes has lost: its pod goes on elsewhere with its data, and the node can't write to it any more.
 
-The StatefulSet's pod writes twenty times a second; an administrator says that the node is out of service, as Kubernetes'
+The StatefulSet's pod writes all the time; an administrator says that the node is out of service, as Kubernetes'
 documentation has it. In the end the node is taken back, and the pod runs there again.
 """
 

@@ -103,3 +103,12 @@ def test_it_is_asked_again_and_nothing_is_written(
     with answering(tmp_path, answer, asked) as secrets, pytest.raises(errors.Unavailable):
         step(secrets)
     assert asked == ["GET"]
+
+
+@pytest.mark.parametrize("name", ["../../../default/secrets/theirs", "..", "pvc-1/status", "PVC_1", "pvc-1?force", ""])
+def test_a_name_from_the_array_leads_nowhere_else(tmp_path: Path, name: str) -> None:
+    asked: list[str] = []
+    chap = Chap("node-1-shop", "a" * 12, "b" * 12)
+    with answering(tmp_path, b"{}", asked) as secrets, pytest.raises(errors.Unavailable, match="no Secret can have"):
+        secrets.ensure(name, HANDLE, "shop/data", chap)
+    assert not asked
