@@ -22,7 +22,7 @@ from tests.e2e.space import Space, until
 
 _NOTES: Final = "/var/lib/writers"
 _PROGRAM: Final = "python3 /program/writer.py"
-# Without a pause it and the array would have half of what the machine can do.
+# Often enough to be in the middle of it whenever something breaks; the rest of the machine is for what is tested.
 _PAUSE: Final = 0.05
 _START: Final = (
     f'run=$POD-$(cat /proc/sys/kernel/random/uuid); exec {_PROGRAM} append "/data/$run" "/notes/$run" {_PAUSE}'
