@@ -22,11 +22,16 @@ from tests.e2e.space import until
 _OUT_OF_SERVICE: Final = "node.kubernetes.io/out-of-service"
 _LEASE: Final = DRIVER.replace(".", "-")
 _CHAP_SECRET: Final = "kubernetes.io/iscsi-chap"
-# Looked for first and killed together: a sidecar ends by itself as soon as the driver has gone.
+# Looked for first, all or none, and killed together: a sidecar ends by itself as soon as the driver has gone.
 _KILL: Final = """
-files=$(for id in {}; do find /sys/fs/cgroup -path "*cri-containerd-$id.scope/cgroup.kill" | grep .; done)
+files=
+for id in {}; do
+    files="$files $(find /sys/fs/cgroup -path "*cri-containerd-$id.scope/cgroup.kill" | grep .)" || exit {}
+done
+set -e
 for file in $files; do echo 1 > $file; done
 """
+_NOT_THERE: Final = 69
 
 
 @contextmanager
@@ -103,12 +108,24 @@ def leader(api: Api) -> Object:
     return pod
 
 
-def kill_containers(cluster: Cluster, pod: Object, *names: str) -> None:
-    """Kill all processes of containers at once, those that they run on the host among them."""
-    statuses = [each for each in pod["status"]["containerStatuses"] if each["name"] in names]
-    identities = [each["containerID"].rpartition("/")[2] for each in statuses]
-    assert len(identities) == len(names)
-    cluster.nodes[pod["spec"]["nodeName"]].run(f"set -e; {_KILL.format(' '.join(identities))}")
+def kill_containers(cluster: Cluster, api: Api, pod: Object, *names: str) -> None:
+    """Kill all processes of a pod's containers at once, those that they run on the host among them.
+
+    What the API tells of a container may be old: of one that has ended it is asked again.
+    """
+    name, machine = pod["metadata"]["name"], cluster.nodes[pod["spec"]["nodeName"]]
+
+    def killed() -> bool:
+        statuses = api.get("Pod", name, release.NAMESPACE)["status"]["containerStatuses"]
+        running = [each["containerID"] for each in statuses if each["name"] in names and "running" in each["state"]]
+        if len(running) < len(names):
+            return False
+        identities = " ".join(each.rpartition("/")[2] for each in running)
+        result = machine.run(_KILL.format(identities, _NOT_THERE), check=False)
+        assert result.exit_code in (0, _NOT_THERE), result
+        return result.exit_code == 0
+
+    until(killed, f"pod {name} does not run {' and '.join(names)}")
 
 
 @dataclass(frozen=True)

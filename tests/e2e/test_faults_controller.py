@@ -72,7 +72,7 @@ def _delete(space: Space, since: Since) -> None:
             space.api.delete("PersistentVolumeClaim", name, space.name)
         space.until(lambda: len(since.volumes()) < len(_CLAIMS), "have a volume less")
         assert since.volumes()
-        kill_containers(space.cluster, pod, "driver", "provisioner")
+        kill_containers(space.cluster, space.api, pod, "driver", "provisioner")
         space.until(lambda: not since.volumes(), "get rid of its volumes")
     space.until(lambda: not since.secrets(), "get rid of its Secrets")
     space.until(lambda: not _persistent_volumes(space), "get rid of its PersistentVolumes")

@@ -36,7 +36,7 @@ def test_killed_while_several_pods_start(cluster: Cluster, api: Api, space: Spac
 def _kill_when_it_has_got_on(cluster: Cluster, api: Api, space: Space) -> None:
     before = len(traces(cluster, _NODE))
     space.until(lambda: len(traces(cluster, _NODE)) > before, "have more on its node")
-    kill_containers(cluster, _plugin(api, space), "driver")
+    kill_containers(cluster, api, _plugin(api), "driver")
 
 
 def _kill_when_it_has_got_on_with_the_end(cluster: Cluster, api: Api, space: Space) -> None:
@@ -45,22 +45,12 @@ def _kill_when_it_has_got_on_with_the_end(cluster: Cluster, api: Api, space: Spa
     for name in _PODS:
         api.delete("Pod", name, space.name)
     space.until(lambda: len(traces(cluster, _NODE)) < before, "have less on its node")
-    kill_containers(cluster, _plugin(api, space), "driver")
+    kill_containers(cluster, api, _plugin(api), "driver")
     space.until(lambda: not any(space.find("Pod", name) for name in _PODS), "get rid of its pods")
 
 
-def _plugin(api: Api, space: Space) -> Object:
-    """Return the node's plugin, as soon as it runs."""
-
-    def running() -> Object | None:
-        for pod in driver_pods(api, "node"):
-            statuses = pod["status"].get("containerStatuses") or []
-            if pod["spec"].get("nodeName") == _NODE and statuses and "running" in statuses[0]["state"]:
-                return pod
-        return None
-
-    plugin: Object = space.until(running, f"see the driver run on {_NODE}")
-    return plugin
+def _plugin(api: Api) -> Object:
+    return next(pod for pod in driver_pods(api, "node") if pod["spec"].get("nodeName") == _NODE)
 
 
 def _read(space: Space, pod: str) -> str:
