@@ -71,10 +71,16 @@ def _versions() -> str:
 
 
 class _Part(NamedTuple):
-    """One of the services a mode is made of."""
+    """One of the services a mode is made of.
+
+    Attributes:
+        ready: Whether what it needs on this machine is there.
+        trouble: What keeps it from being of use, for example that no array answers; empty if nothing.
+    """
 
     servicers: list[object]
     ready: Callable[[], bool]
+    trouble: Callable[[], str]
 
 
 def _serve(settings: config.Settings) -> int:
@@ -113,7 +119,7 @@ def _run(settings: config.Settings, stack: ExitStack, stop: SimpleQueue[int]) ->
     server = Server(settings.endpoint, services, settings.threads, settings.shutdown_grace)
     server.start()
     try:
-        withdraw = _announce(settings, stack, server.address)
+        withdraw = _announce(settings, stack, server.address, parts)
     except OSError:
         server.stop(0)
         raise
@@ -123,7 +129,7 @@ def _run(settings: config.Settings, stack: ExitStack, stop: SimpleQueue[int]) ->
     return server.stop()
 
 
-def _announce(settings: config.Settings, stack: ExitStack, address: str) -> Callable[[], None]:
+def _announce(settings: config.Settings, stack: ExitStack, address: str, parts: list[_Part]) -> Callable[[], None]:
     """Show a driver that serves to Prometheus and to kubelet; return what takes it from kubelet's sight."""
     from csi_solidfire import logs, metrics
 
@@ -134,7 +140,7 @@ def _announce(settings: config.Settings, stack: ExitStack, address: str) -> Call
 
         client = Client(address, _PROBE_TIMEOUT)
         stack.callback(client.close)
-        web = metrics.serve(*settings.metrics_address, client, registration.registered if registration else _always)
+        web = metrics.serve(*settings.metrics_address, client, _trouble(parts, registration))
         stack.callback(web.stop)
         logs.get(__name__).info("serving metrics", host=settings.metrics_address.host, port=web.port)
     if registration is None:
@@ -143,8 +149,22 @@ def _announce(settings: config.Settings, stack: ExitStack, address: str) -> Call
     return registration.stop
 
 
+def _trouble(parts: list[_Part], registration: Registration | None) -> Callable[[], str]:
+    def trouble() -> str:
+        found = [part.trouble() for part in parts]
+        if registration is not None and not registration.registered():
+            found.append("not registered with kubelet")
+        return "; ".join(filter(None, found))
+
+    return trouble
+
+
 def _always() -> bool:
     return True
+
+
+def _none() -> str:
+    return ""
 
 
 def _registration(settings: config.Settings) -> Registration | None:
@@ -213,7 +233,8 @@ def _controller(settings: config.Controller, stack: ExitStack) -> _Part:
     )
     storage.start()
     stack.callback(storage.close)
-    return _Part([Controller(storage)], storage.ready)
+    # No array is asked for: the sidecars wait for this, and then claims would not hear what is wrong with theirs.
+    return _Part([Controller(storage)], _always, storage.trouble)
 
 
 def _node(settings: config.Node) -> _Part:
@@ -232,4 +253,4 @@ def _node(settings: config.Node) -> _Part:
         initiator_file=settings.initiator_name_file,
         replacement_timeout=settings.replacement_timeout,
     )
-    return _Part([Node(plugin)], plugin.ready)
+    return _Part([Node(plugin)], plugin.ready, _none)

@@ -31,6 +31,7 @@ _BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 
 
 ProcessCollector(registry=REGISTRY)
 _build = Gauge("csi_solidfire_build_info", "Always 1.", ["version", "mode", "python"], registry=REGISTRY)
+_ready = Gauge("csi_solidfire_ready", "What /readyz last said: 1 for 200.", registry=REGISTRY)
 _rpcs_in_flight = Gauge("csi_solidfire_rpcs_in_flight", "CSI calls being served.", ["method"], registry=REGISTRY)
 _rpcs = Histogram(
     "csi_solidfire_rpc_duration_seconds",
@@ -42,14 +43,14 @@ _rpcs = Histogram(
 _element_calls = Histogram(
     "csi_solidfire_element_call_duration_seconds",
     "Time one HTTP request to the array took. Its count is the number of requests.",
-    ["method", "outcome"],
+    ["array", "method", "outcome"],
     buckets=_BUCKETS,
     registry=REGISTRY,
 )
 _element_retries = Counter(
     "csi_solidfire_element_retries_total",
     "Array calls made again after a transient failure.",
-    ["method", "reason"],
+    ["array", "method", "reason"],
     registry=REGISTRY,
 )
 _kubernetes_calls = Histogram(
@@ -85,21 +86,22 @@ def rpc_in_flight(method: str) -> Iterator[None]:
         yield
 
 
-def element_call(method: str, outcome: str, seconds: float) -> None:
+def element_call(array: str, method: str, outcome: str, seconds: float) -> None:
     """Count one request to the array.
 
     Args:
+        array: Its management address, as it is configured.
         method: Element's name of it, `CreateVolume`.
         outcome: `ok`, Element's name of the error (`xVolumeIDDoesNotExist`), or a word for what went wrong below it.
             Never text from a message: each new value is a new time series.
         seconds: How long it took.
     """
-    _element_calls.labels(method, outcome).observe(seconds)
+    _element_calls.labels(array, method, outcome).observe(seconds)
 
 
-def element_retry(method: str, reason: str) -> None:
+def element_retry(array: str, method: str, reason: str) -> None:
     """Count an array call that is about to be made again; `reason` as the `outcome` of `element_call`."""
-    _element_retries.labels(method, reason).inc()
+    _element_retries.labels(array, method, reason).inc()
 
 
 def kubernetes_call(verb: str, outcome: str, seconds: float) -> None:
@@ -140,18 +142,18 @@ class Health(Protocol):
     def ready(self) -> bool: ...
 
 
-def serve(host: str, port: int, health: Health, registered: Callable[[], bool]) -> MetricsServer:
+def serve(host: str, port: int, health: Health, trouble: Callable[[], str]) -> MetricsServer:
     """Serve `/metrics`, `/healthz`, `/readyz` and `/livez` until stopped.
 
-    `/healthz` is 200 while the driver is ready, `/readyz` while kubelet knows it, too. `/livez` is 200 as long as
-    it answers at all: restarting a driver whose array or iscsid is away would cure nothing and cut off its calls,
-    so that is what a liveness probe should ask for.
+    `/healthz` is 200 while the driver has what it needs here, `/readyz` while it can be of use, too. `/livez` is 200
+    as long as it answers at all: restarting a driver whose array or iscsid is away would cure nothing and cut off its
+    calls, so that is what a liveness probe should ask for.
 
     Args:
         host: Address to listen on; all of them, IPv4 and IPv6, if empty.
         port: TCP port; 0 for a free one.
         health: Whom to ask.
-        registered: Whether kubelet knows the driver, as far as that is the driver's to see to.
+        trouble: What keeps the driver from being of use: no array answers, kubelet does not know it; empty if nothing.
 
     Raises:
         OSError: The address cannot be had.
@@ -161,7 +163,7 @@ def serve(host: str, port: int, health: Health, registered: Callable[[], bool]) 
 
     class Handler(_Handler):
         driver = health
-        known = staticmethod(registered)
+        elsewhere = staticmethod(trouble)
 
     everywhere = not host and socket.has_dualstack_ipv6()
 
@@ -181,7 +183,7 @@ def serve(host: str, port: int, health: Health, registered: Callable[[], bool]) 
 
 class _Handler(BaseHTTPRequestHandler):
     driver: Health
-    known: Callable[[], bool]
+    elsewhere: Callable[[], str]
     timeout = 10.0  # seconds until a silent client is hung up on
     server_version = "csi-solidfire"
     sys_version = ""
@@ -194,7 +196,7 @@ class _Handler(BaseHTTPRequestHandler):
         elif path == "/healthz":
             self._say(self._health)
         elif path == "/readyz":
-            self._say(self._readiness)
+            _ready.set(self._say(self._readiness))
         elif path == "/livez":
             self._say(self._life)
         else:
@@ -204,19 +206,21 @@ class _Handler(BaseHTTPRequestHandler):
         return _OK if self.driver.ready() else "not ready"
 
     def _readiness(self) -> str:
-        return self._health() if self.known() else "not registered with kubelet"
+        health = self._health()
+        return self.elsewhere() or _OK if health == _OK else health
 
     def _life(self) -> str:
         self.driver.alive()
         return _OK
 
-    def _say(self, ask: Callable[[], str]) -> None:
+    def _say(self, ask: Callable[[], str]) -> bool:
         try:
             text = ask()
         except Exception as error:  # noqa: BLE001 - whatever went wrong, the driver did not answer
             log.warning("the driver does not answer on its own socket", error=str(error))
             text = "not answering"
         self._answer(200 if text == _OK else 503, "text/plain; charset=utf-8", f"{text}\n".encode())
+        return text == _OK
 
     def _answer(self, status: int, content_type: str, body: bytes) -> None:
         with contextlib.suppress(ConnectionError):  # Who asked has not waited for the answer.

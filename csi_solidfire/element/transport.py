@@ -120,7 +120,7 @@ class Transport:
             retry=tenacity.retry_if_exception(_passes),
             wait=_BACKOFF,
             stop=_out_of_time,
-            before_sleep=lambda state: _note_retry(method, state),
+            before_sleep=lambda state: _note_retry(self.credentials.host, method, state),
             reraise=True,
         ):
             with attempt:
@@ -138,7 +138,7 @@ class Transport:
             raise
         finally:
             self._slots.release()
-            metrics.element_call(method, outcome, time.monotonic() - began)
+            metrics.element_call(self.credentials.host, method, outcome, time.monotonic() - began)
 
     def _exchange(self, version: str, method: str, params: Mapping[str, Any]) -> dict[str, Any]:
         number = next(self._ids)
@@ -218,10 +218,10 @@ def _out_of_time(state: tenacity.RetryCallState) -> bool:
     return left <= state.upcoming_sleep + _TO_TELL or (state.seconds_since_start or 0) > _CALL_SECONDS
 
 
-def _note_retry(method: str, state: tenacity.RetryCallState) -> None:
+def _note_retry(array: str, method: str, state: tenacity.RetryCallState) -> None:
     error = state.outcome.exception() if state.outcome else None
     reason = error.name if isinstance(error, ElementError) else type(error).__name__
-    metrics.element_retry(method, reason)
+    metrics.element_retry(array, method, reason)
     log.debug("asking the array again", element_method=method, reason=reason, attempt=state.attempt_number)
 
 

@@ -25,6 +25,8 @@ CAPABILITIES = (
     _Rpc.GET_VOLUME,
     _Rpc.SINGLE_NODE_MULTI_WRITER,
 )
+# Their requests carry no secrets, so they can speak of configured clusters only.
+_OF_CONFIGURED = (_Rpc.LIST_VOLUMES, _Rpc.LIST_VOLUMES_PUBLISHED_NODES, _Rpc.GET_CAPACITY)
 Context = grpc.ServicerContext
 
 
@@ -136,8 +138,9 @@ class Controller(csi_pb2_grpc.ControllerServicer):
     def ControllerGetCapabilities(
         self, request: csi_pb2.ControllerGetCapabilitiesRequest, context: Context
     ) -> csi_pb2.ControllerGetCapabilitiesResponse:
+        kinds = [kind for kind in CAPABILITIES if self._storage.lists or kind not in _OF_CONFIGURED]
         return csi_pb2.ControllerGetCapabilitiesResponse(
-            capabilities=[csi_pb2.ControllerServiceCapability(rpc=_Rpc(type=kind)) for kind in CAPABILITIES]
+            capabilities=[csi_pb2.ControllerServiceCapability(rpc=_Rpc(type=kind)) for kind in kinds]
         )
 
     # Not advertised.

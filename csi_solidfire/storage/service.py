@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
@@ -73,29 +74,39 @@ class Storage:
     def close(self) -> None:
         self._janitor.close()
 
-    def ready(self) -> bool:
-        """Whether an array answers, as far as that can be known: clusters that come with requests cannot be asked.
+    @property
+    def lists(self) -> bool:
+        """Whether there are clusters to ask without a request's Secret."""
+        return self._clusters.are_configured
 
-        One of several is enough: a dead array must not keep the others' volumes from being served.
+    def trouble(self) -> str:
+        """Say why no array can be used; empty if one can, or if clusters come with requests only.
+
+        One of several is enough: a dead array must not keep the others' volumes from being served. It takes some
+        seconds at the most, however many are silent.
         """
         trouble = self._find_trouble() if self._clusters.are_configured else ""
         if trouble and trouble != self._trouble:
             log.warning("no array can be used", reason=trouble)
         self._trouble = trouble
-        return not trouble
+        return trouble
 
     def _find_trouble(self) -> str:
-        """Say why no array can be used; empty if one can."""
         try:
             clusters, unusable = self._clusters.usable()
         except errors.DriverError as error:
             return str(error)
-        troubles = [str(unusable)] if unusable else []
-        for cluster in clusters.values():
-            if not (trouble := _trouble(cluster)):
-                return ""
-            troubles.append(trouble)
-        return "; ".join(troubles)
+        troubles = {"": str(unusable)} if unusable else {}
+        pool = ThreadPoolExecutor(len(clusters) or 1, "ready")
+        try:
+            asked = {pool.submit(_trouble, cluster): name for name, cluster in clusters.items()}
+            for answer in as_completed(asked):
+                if not (trouble := answer.result()):
+                    return ""
+                troubles[asked[answer]] = trouble
+        finally:
+            pool.shutdown(wait=False)
+        return "; ".join(troubles[name] for name in sorted(troubles))
 
     def create(self, spec: VolumeSpec, secrets: Secrets) -> tuple[VolumeHandle, Volume]:
         with self._in_flight.hold(f"volume name {spec.name}"):

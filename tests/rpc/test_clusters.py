@@ -146,7 +146,7 @@ def test_a_cluster_whose_secret_is_malformed_does_not_either(array: Array, other
         publish(driver, handle)
         unpublish(driver, handle)
         delete(driver, handle)
-        assert driver.identity.Probe(csi_pb2.ProbeRequest()).ready.value
+        assert driver.storage.trouble() == ""
         for call in (
             lambda: get(driver, "lab1.1"),
             lambda: create(driver, parameters={"cluster": "c1"}),
@@ -182,7 +182,41 @@ def test_without_clusters_every_call_needs_secrets(array: Array) -> None:
             listed(driver)
         handle = create(driver, secrets=secrets_of(array))
         delete(driver, handle, secrets=secrets_of(array))
+        assert driver.storage.trouble() == ""
     assert not ask.volumes(array)
+
+
+def test_what_needs_clusters_is_offered_only_with_some(both: Driver) -> None:
+    """The attacher would ask for a list again and again, each time in vain."""
+
+    def offered(driver: Driver) -> set[int]:
+        answer = driver.controller.ControllerGetCapabilities(csi_pb2.ControllerGetCapabilitiesRequest())
+        return {each.rpc.type for each in answer.capabilities}
+
+    rpc = csi_pb2.ControllerServiceCapability.RPC
+    with Driver(configured=False) as without:
+        missing = offered(both) - offered(without)
+    assert missing == {rpc.LIST_VOLUMES, rpc.LIST_VOLUMES_PUBLISHED_NODES, rpc.GET_CAPACITY}
+
+
+def test_an_array_that_takes_its_time_does_not_delay_the_question_to_another(
+    array: Array, other: Array, both: Driver
+) -> None:
+    """Readiness has some seconds for all of them together, and one is enough."""
+    array.faults.delay("GetClusterInfo", 1.0, onwards=True)
+    assert both.storage.trouble() == ""
+    wait_until(lambda: "GetClusterInfo" in other.calls.methods())
+    array.faults.clear()
+
+
+def test_each_array_that_does_not_answer_is_named(array: Array, other: Array, both: Driver) -> None:
+    array.faults.refuse(None, onwards=True)
+    write_cluster(both.clusters / "c2", other, password="not-the-password")
+    write_cluster(both.clusters / "c3", other, password=None)
+    trouble = both.storage.trouble()
+    for each in ("no answer from", "refuses username and password", "cluster c3: password is missing"):
+        assert each in trouble
+    array.faults.clear()
 
 
 @pytest.mark.parametrize(
@@ -299,7 +333,7 @@ def test_the_log_says_once_why_no_array_can_be_used(
 
     def probe() -> list[str]:
         caplog.clear()
-        driver.identity.Probe(csi_pb2.ProbeRequest())
+        driver.storage.trouble()
         told = [record.msg for record in caplog.records if isinstance(record.msg, dict)]
         return [line["reason"] for line in told if line["event"] == "no array can be used"]
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import resource
 import signal
 import subprocess
 import sys
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +18,8 @@ import grpc
 import pytest
 
 from csi_solidfire.pb import csi_pb2, csi_pb2_grpc
+from lab.array import Array
+from tests.support.driver import write_cluster
 
 PATIENCE = 60.0  # seconds
 
@@ -31,15 +35,19 @@ class Slow(csi_pb2_grpc.ControllerServicer):
         sys.stdin.readline()
         return csi_pb2.DeleteVolumeResponse()
 
-cli._parts = lambda settings, stack: [cli._Part([Slow()], lambda: True)]
+cli._parts = lambda settings, stack: [cli._Part([Slow()], lambda: True, str)]
 sys.exit(cli.main(sys.argv[1:]))
 """
 
 
+# The command as it is.
+COMMAND = "import sys; from csi_solidfire import cli; sys.exit(cli.main(sys.argv[1:]))"
+
+
 @contextmanager
-def driver(tmp_path: Path, *argv: str) -> Iterator[tuple[subprocess.Popen[str], grpc.Channel]]:
+def driver(tmp_path: Path, *argv: str, program: str = PROGRAM) -> Iterator[tuple[subprocess.Popen[str], grpc.Channel]]:
     socket = f"{tmp_path}/csi.sock"
-    command = [sys.executable, "-c", PROGRAM, "controller", "--hostname=n", f"--endpoint=unix://{socket}", *argv]
+    command = [sys.executable, "-c", program, "controller", "--hostname=n", f"--endpoint=unix://{socket}", *argv]
     pipe = subprocess.PIPE
     with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True) as process:
         try:
@@ -124,6 +132,26 @@ def test_the_process_shows_its_health_and_what_it_served(tmp_path: Path) -> None
         assert 'csi_solidfire_build_info{mode="controller"' in text
         process.terminate()
         assert process.wait(PATIENCE) == 0
+
+
+def test_a_controller_serves_before_its_array_answers(tmp_path: Path) -> None:
+    """Sidecars wait for Probe when they start; a claim must hear from them what is wrong with the array."""
+    with Array.start(unique_id="lab1") as array:
+        write_cluster(tmp_path / "clusters" / "main", array, password="not-the-password")
+        argv = [f"--clusters-dir={tmp_path / 'clusters'}", "--metrics-address=127.0.0.1:0", "--log-format=json"]
+        with driver(tmp_path, *argv, program=COMMAND) as (process, channel):
+            assert process.stderr is not None
+            lines = map(json.loads, process.stderr)
+            port = next(line["port"] for line in lines if line["event"] == "serving metrics")
+            assert csi_pb2_grpc.IdentityStub(channel).Probe(csi_pb2.ProbeRequest(), timeout=PATIENCE).ready.value
+            assert get(f"http://127.0.0.1:{port}/healthz") == "ok\n"
+            with pytest.raises(urllib.error.HTTPError) as refusal:
+                get(f"http://127.0.0.1:{port}/readyz")
+            with refusal.value as answer:
+                assert answer.code == 503
+                assert "refuses username and password" in answer.read().decode()
+            write_cluster(tmp_path / "clusters" / "main", array)
+            assert get(f"http://127.0.0.1:{port}/readyz") == "ok\n"
 
 
 def get(url: str) -> str:

@@ -204,7 +204,7 @@ def test_a_kubelet_that_never_asks_is_complained_of_once(directory: Path, log: i
 PROGRAM = """
 import sys
 from csi_solidfire import cli
-cli._parts = lambda settings, stack: [cli._Part([], lambda: True)]
+cli._parts = lambda settings, stack: [cli._Part([], lambda: True, str)]
 sys.exit(cli.main(sys.argv[1:]))
 """
 

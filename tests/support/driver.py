@@ -81,7 +81,7 @@ class Driver:
             array_calls=32,
             sweep_interval=sweep_interval,
         )
-        identity = Identity("csi-solidfire.io", __version__, CAPABILITIES, self.storage.ready)
+        identity = Identity("csi-solidfire.io", __version__, CAPABILITIES, lambda: True)
         self._server = Server(f"unix://{root / 'csi.sock'}", [identity, Controller(self.storage)])
         self._server.start()
         self.storage.start()

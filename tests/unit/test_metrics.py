@@ -37,8 +37,8 @@ class Driver:
 
 
 @contextmanager
-def serving(health: metrics.Health | None = None, host: str = "127.0.0.1", *, registered: bool = True) -> Iterator[str]:
-    server = metrics.serve(host, 0, health or Driver(), lambda: registered)
+def serving(health: metrics.Health | None = None, host: str = "127.0.0.1", *, trouble: str = "") -> Iterator[str]:
+    server = metrics.serve(host, 0, health or Driver(), lambda: trouble)
     try:
         yield f"http://127.0.0.1:{server.port}"
     finally:
@@ -60,9 +60,9 @@ def value(name: str, **labels: str) -> float:
 
 def test_everything_counted_can_be_read() -> None:
     metrics.rpc("CreateVolume", "OK", 0.2)
-    metrics.element_call("ListVolumes", "ok", 0.002)
-    metrics.element_call("ListVolumes", "xVolumeIDDoesNotExist", 0.002)
-    metrics.element_retry("ListVolumes", "timeout")
+    metrics.element_call("mvip", "ListVolumes", "ok", 0.002)
+    metrics.element_call("mvip", "ListVolumes", "xVolumeIDDoesNotExist", 0.002)
+    metrics.element_retry("mvip", "ListVolumes", "timeout")
     metrics.command("mkfs.ext4", "ok", 1.5)
     metrics.build_info("node")
     with metrics.rpc_in_flight("Probe"), serving() as url:
@@ -72,8 +72,9 @@ def test_everything_counted_can_be_read() -> None:
         'csi_solidfire_rpc_duration_seconds_count{code="OK",method="CreateVolume"}',
         'csi_solidfire_rpc_duration_seconds_bucket{code="OK",le="0.25",method="CreateVolume"}',
         'csi_solidfire_rpcs_in_flight{method="Probe"} 1.0',
-        'csi_solidfire_element_call_duration_seconds_count{method="ListVolumes",outcome="xVolumeIDDoesNotExist"}',
-        'csi_solidfire_element_retries_total{method="ListVolumes",reason="timeout"}',
+        "csi_solidfire_element_call_duration_seconds_count"
+        '{array="mvip",method="ListVolumes",outcome="xVolumeIDDoesNotExist"}',
+        'csi_solidfire_element_retries_total{array="mvip",method="ListVolumes",reason="timeout"}',
         'csi_solidfire_host_command_duration_seconds_sum{outcome="ok",program="mkfs.ext4"}',
         'mode="node"',
         "process_resident_memory_bytes",
@@ -116,9 +117,13 @@ def test_health_is_readiness_and_life_is_an_answer(driver: Driver, healthz: int,
 
 
 def test_a_driver_that_kubelet_does_not_know_is_healthy_but_not_ready() -> None:
-    with serving(registered=False) as url:
+    with serving(trouble="not registered with kubelet") as url:
         assert get(url + "/healthz")[0] == get(url + "/livez")[0] == 200
         assert get(url + "/readyz") == (503, "not registered with kubelet\n")
+        assert value("csi_solidfire_ready") == 0
+    with serving() as url:
+        assert get(url + "/readyz") == (200, "ok\n")
+        assert value("csi_solidfire_ready") == 1
 
 
 def test_one_who_hangs_up_is_no_trouble(capfd: pytest.CaptureFixture[str]) -> None:
@@ -156,7 +161,7 @@ def test_no_host_is_every_address() -> None:
 
 def test_a_taken_port_is_an_error() -> None:
     with serving() as url, pytest.raises(OSError, match="in use"):
-        metrics.serve("127.0.0.1", int(url.rpartition(":")[2]), Driver(), lambda: True)
+        metrics.serve("127.0.0.1", int(url.rpartition(":")[2]), Driver(), str)
 
 
 def test_the_reference_describes_every_metric() -> None:
@@ -172,8 +177,8 @@ def test_the_reference_describes_every_metric() -> None:
 def test_the_reference_names_the_labels() -> None:
     text = REFERENCE.read_text()
     metrics.rpc("Probe", "OK", 0)
-    metrics.element_call("GetAPI", "ok", 0)
-    metrics.element_retry("GetAPI", "timeout")
+    metrics.element_call("mvip", "GetAPI", "ok", 0)
+    metrics.element_retry("mvip", "GetAPI", "timeout")
     metrics.command("mount", "ok", 0)
     metrics.kubernetes_call("get", "ok", 0)
     for family in metrics.REGISTRY.collect():
