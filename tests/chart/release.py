@@ -40,6 +40,22 @@ spec:
 """
 
 
+CLAIM = f"""
+apiVersion: v1
+kind: PersistentVolumeClaim
+metadata:
+  name: data
+  namespace: default
+  annotations:
+    volume.kubernetes.io/storage-provisioner: csi-solidfire.io
+    volume.kubernetes.io/selected-node: {NODE}
+spec:
+  storageClassName: solidfire
+  accessModes: [ReadWriteOnce]
+  resources: {{requests: {{storage: 1Gi}}}}
+"""
+
+
 class Release:
     """An installed release whose controller runs. A context manager.
 
@@ -47,13 +63,15 @@ class Release:
     ports where a pod would have its own.
     """
 
-    def __init__(self, plane: ControlPlane, admin: Api, array: Array, directory: Path) -> None:
+    def __init__(self, plane: ControlPlane, admin: Api, array: Array, directory: Path, password: str = "") -> None:
+        """Install one; another password than the array's can be mended with `write_password`."""
         self._directory = directory
         self._installed = rendering.installed("minimal")
         self._ends = ExitStack()
         self._running: dict[str, subprocess.Popen[bytes]] = {}
         self._endpoint = directory / "csi.sock"
-        write_cluster(directory / "clusters" / "main", array)
+        self._array = array
+        self.write_password(password or array.password)
         admin.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": rendering.NAMESPACE}})
         for item in self._installed:
             admin.apply(item)
@@ -79,6 +97,9 @@ class Release:
     def logs(self) -> dict[str, str]:
         """Return what each program has logged so far."""
         return {name: self._log(name).read_text(errors="replace") for name in self._running}
+
+    def write_password(self, password: str) -> None:
+        write_cluster(self._directory / "clusters" / "main", self._array, password=password)
 
     def are_running(self) -> bool:
         return all(process.poll() is None for process in self._running.values())

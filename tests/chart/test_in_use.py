@@ -17,25 +17,11 @@ from lab.kube import Api, ControlPlane
 from lab.kube.api import Object
 from tests.array.waiting import wait_until
 from tests.chart import rendering
-from tests.chart.release import NODE, Release
+from tests.chart.release import CLAIM, NODE, Release
 
 pytestmark = pytest.mark.timeout(1800)  # everything is built first, where the cache does not have it
 
 _PATIENCE = 60.0  # seconds
-_CLAIM = f"""
-apiVersion: v1
-kind: PersistentVolumeClaim
-metadata:
-  name: data
-  namespace: default
-  annotations:
-    volume.kubernetes.io/storage-provisioner: csi-solidfire.io
-    volume.kubernetes.io/selected-node: {NODE}
-spec:
-  storageClassName: solidfire
-  accessModes: [ReadWriteOnce]
-  resources: {{requests: {{storage: 1Gi}}}}
-"""
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +66,7 @@ def test_a_volumes_whole_life_under_the_charts_rights(
     plane: ControlPlane, admin: Api, array: Array, release: Release
 ) -> None:
     """Made, attached, detached, deleted; its Secret with it; and nobody was refused anything."""
-    admin.apply(_CLAIM)
+    admin.apply(CLAIM)
     wait_until(lambda: admin.list("PersistentVolume") or not release.are_running(), _PATIENCE)
     assert release.are_running(), release.logs()
     (volume,) = admin.list("PersistentVolume")
@@ -128,7 +114,7 @@ def test_what_cannot_be_is_told_where_users_look(admin: Api, release: Release) -
         }
     )
     admin.apply(
-        _CLAIM.replace("name: data", "name: wrong").replace("storageClassName: solidfire", "storageClassName: wrong")
+        CLAIM.replace("name: data", "name: wrong").replace("storageClassName: solidfire", "storageClassName: wrong")
     )
 
     def told() -> list[str]:
