@@ -34,8 +34,16 @@ def main() -> int:
 def _up() -> int:
     run = Run.attach(NAME)
     if run is None:
-        run = _start()
-    _show(run.directory)
+        _show(
+            _start().directory,
+            "The Kubernetes lab is up: two nodes, the driver on them, and an array with nothing on it.",
+        )
+    else:
+        _show(
+            run.directory,
+            "The Kubernetes lab was up already. It is left as it is, with the driver and the chart that it was started"
+            " with:\n`make kubernetes-down` first to have those of now.",
+        )
     return 0
 
 
@@ -85,11 +93,11 @@ def _write_environment(cluster: Cluster) -> None:
     (directory / _ENVIRONMENT).write_text("\n".join(lines) + "\n")
 
 
-def _show(directory: Path) -> None:
+def _show(directory: Path, first: str) -> None:
     environment = _shortened(directory / _ENVIRONMENT)
     print(
         f"""
-The Kubernetes lab is up: two nodes, the driver on them, and an array with nothing on it.
+{first}
 
   . {environment}
                                gives this shell its kubectl, helm and kubeconfig
