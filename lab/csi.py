@@ -12,14 +12,21 @@ from csi_solidfire.pb import csi_pb2, csi_pb2_grpc
 GIB = 1 << 30
 _Mode = csi_pb2.VolumeCapability.AccessMode
 TIMEOUT = 120.0  # seconds; kubelet's own patience with a CSI call
+_OPTIONS = (
+    # An address per client: gRPC would share one connection, and its back-off, between clients of a process.
+    ("grpc.use_local_subchannel_pool", 1),
+    # A driver that just starts is found as soon as it listens; by itself gRPC would wait for 1 s, and then for longer.
+    ("grpc.initial_reconnect_backoff_ms", 50),
+    ("grpc.min_reconnect_backoff_ms", 50),
+    ("grpc.max_reconnect_backoff_ms", 200),
+)
 
 
 class Client:
     """The three services behind one address. A context manager."""
 
     def __init__(self, target: str) -> None:
-        # An address per client: gRPC would share one connection, and its back-off, between clients of a process.
-        self._channel = grpc.insecure_channel(target, options=[("grpc.use_local_subchannel_pool", 1)])
+        self._channel = grpc.insecure_channel(target, options=_OPTIONS)
         self.identity = csi_pb2_grpc.IdentityStub(self._channel)
         self.controller = csi_pb2_grpc.ControllerStub(self._channel)
         self.node = csi_pb2_grpc.NodeStub(self._channel)
