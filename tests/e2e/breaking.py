@@ -28,8 +28,7 @@ files=
 for id in {}; do
     files="$files $(find /sys/fs/cgroup -path "*cri-containerd-$id.scope/cgroup.kill" | grep .)" || exit {}
 done
-set -e
-for file in $files; do echo 1 > $file; done
+for file in $files; do echo 1 > $file || exit {}; done
 """
 _NOT_THERE: Final = 69
 
@@ -82,12 +81,18 @@ def is_ready(api: Api, node: str) -> bool:
 def wait_until_whole(cluster: Cluster, api: Api) -> None:
     """Wait until all nodes are ready, and all pods of the driver."""
     until(lambda: all(is_ready(api, node) for node in cluster.nodes), "the nodes do not get ready")
-    until(lambda: all(map(_pod_is_ready, driver_pods(api))), "the driver's pods do not get ready")
+    until(lambda: _all_run(api), "the driver's pods do not get ready")
 
 
-def _pod_is_ready(pod: Object) -> bool:
-    conditions = pod["status"].get("conditions") or []
-    return any(each["type"] == "Ready" and each["status"] == "True" for each in conditions)
+def _all_run(api: Api) -> bool:
+    """Whether all pods of the driver that there should be are there and ready."""
+    deployments = [(each, "replicas", "readyReplicas") for each in api.list("Deployment", release.NAMESPACE)]
+    sets = [(each, "desiredNumberScheduled", "numberReady") for each in api.list("DaemonSet", release.NAMESPACE)]
+    return all(
+        each["status"].get("observedGeneration") == each["metadata"]["generation"]
+        and 0 < each["status"].get(wanted, 0) == each["status"].get(ready, 0)
+        for each, wanted, ready in deployments + sets
+    )
 
 
 def driver_pods(api: Api, component: str = "") -> list[Object]:
@@ -121,7 +126,7 @@ def kill_containers(cluster: Cluster, api: Api, pod: Object, *names: str) -> Non
         if len(running) < len(names):
             return False
         identities = " ".join(each.rpartition("/")[2] for each in running)
-        result = machine.run(_KILL.format(identities, _NOT_THERE), check=False)
+        result = machine.run(_KILL.format(identities, _NOT_THERE, _NOT_THERE), check=False)
         assert result.exit_code in (0, _NOT_THERE), result
         return result.exit_code == 0
 

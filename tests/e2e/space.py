@@ -6,13 +6,14 @@ import time
 from collections.abc import Callable
 from typing import Any, Self
 
+import requests
 import urllib3
 
 from csi_solidfire.handles import VolumeHandle
 from lab.kube import Api, ApiException, release
 from lab.kube.api import Object
 from lab.kube.cluster import Cluster
-from lab.vm import LabError
+from lab.vm import LabError, Unanswered
 
 PATIENCE = 1200.0  # seconds for anything on a busy machine; nothing is ever asserted about it
 _POLL = 0.1  # seconds
@@ -68,13 +69,14 @@ class Space:
     def running(self, pod: str, seconds: float = PATIENCE) -> Object:
         """Wait until a pod is ready; return it."""
 
-        def ready() -> Object | None:
-            found = self.find("Pod", pod)
-            conditions = found["status"].get("conditions", []) if found else []
-            return found if any(each["type"] == "Ready" and each["status"] == "True" for each in conditions) else None
-
-        found: Object = self.until(ready, f"have pod {pod} ready", seconds)
+        found: Object = self.until(lambda: self.is_running(pod), f"have pod {pod} ready", seconds)
         return found
+
+    def is_running(self, pod: str) -> Object | None:
+        """Return a pod if it is ready."""
+        found = self.find("Pod", pod)
+        conditions = found["status"].get("conditions", []) if found else []
+        return found if any(each["type"] == "Ready" and each["status"] == "True" for each in conditions) else None
 
     def ended(self, pod: str) -> str:
         """Wait until a pod has done its work; return what it printed."""
@@ -151,6 +153,11 @@ class Space:
         message: str = self.until(found, f"have an event of {kind} {name} with the words {has!r}")
         return message
 
+    def persistent_volumes(self) -> list[str]:
+        """Return the names of those that belong to claims of the namespace."""
+        listed = self.api.list("PersistentVolume")
+        return [each["metadata"]["name"] for each in listed if each["spec"]["claimRef"]["namespace"] == self.name]
+
     def volume(self, claim: str) -> dict[str, Any]:
         """Return a claim's volume as the array shows it."""
         return volume(self.cluster, self.handle(claim))
@@ -184,7 +191,7 @@ def until(happened: Callable[[], Any], what: str, tell: Callable[[], str] = str,
     """Return the first answer that is true.
 
     Args:
-        happened: Asks the API or the array; if that does not answer, it is asked again.
+        happened: Asks the API, the array or a node; if that does not answer, it is asked again.
         what: What is said if it does not happen.
         tell: What is said besides.
         seconds: How long to wait.
@@ -202,7 +209,7 @@ def until(happened: Callable[[], Any], what: str, tell: Callable[[], str] = str,
             trouble = f": {error.status} {error.reason}"
             if error.status not in _MAY_PASS:
                 raise
-        except urllib3.exceptions.HTTPError as error:
+        except (urllib3.exceptions.HTTPError, requests.RequestException, Unanswered) as error:
             trouble = f": {type(error).__name__}"
         if time.monotonic() > deadline:
             raise AssertionError(f"{what}{trouble}\n{tell()}")

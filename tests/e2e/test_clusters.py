@@ -85,6 +85,7 @@ def mixed(make_space: MakeSpace, clusters: None) -> Iterator[Space]:
     # Here and not with the session: the second cluster is about to go.
     space.delete()
     space.wait_gone()
+    space.until(lambda: not space.persistent_volumes(), "get rid of its volumes")
 
 
 def test_each_class_makes_its_volumes_on_its_cluster(mixed: Space, cluster: Cluster, other: Array) -> None:

@@ -31,12 +31,14 @@ def test_twenty_claims(cluster: Cluster, api: Api, space: Space) -> None:
 
 
 def _make(space: Space, since: Since) -> None:
-    pod = leader(space.api)["metadata"]
+    pod = leader(space.api)
     with slowed(space.cluster, "CreateVolume", _SLOW, nth=6):
         space.apply(*(objects.claim(name, storage_class=_CLASS) for name in _CLAIMS))
         space.until(lambda: len(since.volumes()) >= 3, "have some volumes")
+        # At once, and not once kubelet gets to it; and the pod, lest they start again under the same name.
+        kill_containers(space.cluster, space.api, pod, "driver", "provisioner")
+        space.api.delete("Pod", pod["metadata"]["name"], pod["metadata"]["namespace"], grace_seconds=0)
         assert len(since.volumes()) < len(_CLAIMS)
-        space.api.delete("Pod", pod["name"], pod["namespace"], grace_seconds=0)
         for name in _CLAIMS:
             space.bound(name)
 
@@ -71,13 +73,8 @@ def _delete(space: Space, since: Since) -> None:
         for name in _CLAIMS:
             space.api.delete("PersistentVolumeClaim", name, space.name)
         space.until(lambda: len(since.volumes()) < len(_CLAIMS), "have a volume less")
-        assert since.volumes()
         kill_containers(space.cluster, space.api, pod, "driver", "provisioner")
+        assert since.volumes()
         space.until(lambda: not since.volumes(), "get rid of its volumes")
     space.until(lambda: not since.secrets(), "get rid of its Secrets")
-    space.until(lambda: not _persistent_volumes(space), "get rid of its PersistentVolumes")
-
-
-def _persistent_volumes(space: Space) -> list[str]:
-    listed = space.api.list("PersistentVolume")
-    return [each["metadata"]["name"] for each in listed if each["spec"]["claimRef"]["namespace"] == space.name]
+    space.until(lambda: not space.persistent_volumes(), "get rid of its PersistentVolumes")

@@ -17,30 +17,38 @@ _TIMES = 3
 def test_killed_while_several_pods_start(cluster: Cluster, api: Api, space: Space) -> None:
     """Killed again whenever it has got on with it."""
     written = {}
+    before = len(traces(cluster, _NODE))
     for name in _PODS:
         space.apply(objects.claim(name), objects.pod(name, [name], node=_NODE))
     for _ in range(_TIMES):
-        _kill_when_it_has_got_on(cluster, api, space)
+        if not _gets_on(cluster, space, before):
+            break
+        kill_containers(cluster, api, _plugin(api), "driver")
+        before = len(traces(cluster, _NODE))
     for name in _PODS:
         space.running(name)
         written[name] = space.write(name, mib=2)
     assert len(set(written.values())) == len(_PODS)
 
-    _kill_when_it_has_got_on_with_the_end(cluster, api, space)
+    _kill_in_the_middle_of_unmounting(cluster, api, space)
     for name in _PODS:
         space.apply(objects.pod(name, [name], node=_NODE))
     assert {name: _read(space, name) for name in _PODS} == written
     wait_until_whole(cluster, api)
 
 
-def _kill_when_it_has_got_on(cluster: Cluster, api: Api, space: Space) -> None:
-    before = len(traces(cluster, _NODE))
-    space.until(lambda: len(traces(cluster, _NODE)) > before, "have more on its node")
-    kill_containers(cluster, api, _plugin(api), "driver")
+def _gets_on(cluster: Cluster, space: Space, before: int) -> bool:
+    """Wait until there is more on the node than before; return False if there is no more to come, as all pods run."""
+
+    def got_on() -> str:
+        if len(traces(cluster, _NODE)) > before:
+            return "more"
+        return "all" if all(space.is_running(name) for name in _PODS) else ""
+
+    return bool(space.until(got_on, "have more on its node") == "more")
 
 
-def _kill_when_it_has_got_on_with_the_end(cluster: Cluster, api: Api, space: Space) -> None:
-    """Kill it in the middle of unmounting."""
+def _kill_in_the_middle_of_unmounting(cluster: Cluster, api: Api, space: Space) -> None:
     before = len(traces(cluster, _NODE))
     for name in _PODS:
         api.delete("Pod", name, space.name)

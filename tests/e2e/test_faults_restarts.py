@@ -5,9 +5,11 @@ from __future__ import annotations
 from lab.kube import Api
 from lab.kube.cluster import Cluster
 from tests.e2e import objects
-from tests.e2e.breaking import Since, initiators, wait_until_whole
+from tests.e2e.breaking import Since, initiators, slowed, traces, wait_until_whole
 from tests.e2e.space import Space
 from tests.e2e.writing import Start, Writer
+
+_SLOW = 5.0  # seconds that the array takes for a volume: long enough to lose the API server meanwhile
 
 
 def test_node_that_lost_its_power(cluster: Cluster, api: Api, space: Space) -> None:
@@ -20,13 +22,16 @@ def test_node_that_lost_its_power(cluster: Cluster, api: Api, space: Space) -> N
     machine.kill()
     machine.power_on()
 
-    space.until(lambda: writer.last(machine, uid) != before, f"have its writer again on {node}")
+    space.until(lambda: writer.last(machine, uid) not in (None, before), f"have its writer again on {node}")
     wait_until_whole(cluster, api)
     assert (writer.uid(), writer.node) == (uid, node)
     writer.now()
     found, digest = writer.found(before), writer.digest(before)
     assert found >= acknowledged > 0
-    assert initiators(cluster, writer.handle) == [machine.identity.initiator_name]
+    # The target learns by its own time-out that the session from before the power cut is dead.
+    space.until(
+        lambda: initiators(cluster, writer.handle) == [machine.identity.initiator_name], "have one session alone"
+    )
 
     writer.now()
     assert (writer.found(before), writer.digest(before)) == (found, digest)
@@ -41,12 +46,15 @@ def test_api_server_away_while_volumes_are_made(cluster: Cluster, api: Api, spac
     start = writer.now()
     names: list[str] = []
     for group in ("early", "late"):
-        names += _start_pods_and_see_the_first_volume(space, since, group)
-        cluster.plane.stop_api()
-        try:
-            start.wait_for_writes()
-        finally:
-            cluster.plane.start_api()
+        with slowed(cluster, "CreateVolume", _SLOW, nth=2):
+            before = len(since.volumes())
+            names += _start_pods_and_see_the_first_volume(space, since, group)
+            cluster.plane.stop_api()
+            try:
+                assert len(since.volumes()) == before + 1
+                start.wait_for_writes()
+            finally:
+                cluster.plane.start_api()
 
     _check_pods(space, since, names)
     _check_undisturbed(writer, start)
@@ -74,11 +82,16 @@ def test_kubelet_away_while_pods_start_and_end(cluster: Cluster, api: Api, space
     since = Since.now(cluster, api)
     writer = Writer.start(space)
     machine, start = writer.machine, writer.now()
-    names = _start_pods_and_see_the_first_volume(space, since, "here", node=writer.node)
+    node = writer.node
+    before = len(traces(cluster, node))
+    names = _start_pods(space, "here", node=node)
+    space.until(lambda: len(traces(cluster, node)) > before, "have more on its node")
     machine.run(["systemctl", "kill", "--signal=KILL", "kubelet"])
     _check_pods(space, since, names)
+    there = len(traces(cluster, node))
     for name in names:
         api.delete("Pod", name, space.name)
+    space.until(lambda: len(traces(cluster, node)) < there, "have less on its node")
     machine.run(["systemctl", "kill", "--signal=KILL", "kubelet"])
     space.until(lambda: not any(space.find("Pod", name) for name in names), "get rid of its pods")
     _check_undisturbed(writer, start)
@@ -92,9 +105,9 @@ def _start_pods(space: Space, group: str, node: str = "") -> list[str]:
     return names
 
 
-def _start_pods_and_see_the_first_volume(space: Space, since: Since, group: str, node: str = "") -> list[str]:
+def _start_pods_and_see_the_first_volume(space: Space, since: Since, group: str) -> list[str]:
     before = len(since.volumes())
-    names = _start_pods(space, group, node)
+    names = _start_pods(space, group)
     space.until(lambda: len(since.volumes()) > before, "have another volume")
     return names
 

@@ -24,7 +24,7 @@ _CONSOLE: Final = re.compile(r"(?<=^```console\n).*?(?=^```$)", re.MULTILINE | r
 _HERE_DOCUMENT: Final = re.compile(r"<<'(\w+)'")
 _NOT_HERE: Final = re.compile(r"make |\. ")  # the cluster is there, and this shell knows of it
 _LOOKS: Final = re.compile(r"kubectl (-\S+ \S+ )*(get|describe|logs|wait|events) ")
-_PATIENCE: Final = 60.0  # seconds until what a command that looks at something prints must be what the page shows
+_PATIENCE: Final = 600.0  # seconds until what a command that looks at something prints must be what the page shows
 _POLL: Final = 0.05
 _END_SECONDS: Final = 60.0
 _END: Final = "\x1e"

@@ -24,6 +24,7 @@ _NOTES: Final = "/var/lib/writers"
 _PROGRAM: Final = "python3 /program/writer.py"
 # Often enough to be in the middle of it whenever something breaks; the rest of the machine is for what is tested.
 _PAUSE: Final = 0.05
+_SOME: Final = 20  # writes: it is not the one that was under way
 _START: Final = (
     f'run=$POD-$(cat /proc/sys/kernel/random/uuid); exec {_PROGRAM} append "/data/$run" "/notes/$run" {_PAUSE}'
 )
@@ -49,12 +50,12 @@ class Start:
     def notes(self) -> Notes:
         return Notes.parse(self.machine.run(["cat", self.path]).stdout)
 
-    def wait_for_writes(self, more: int = 20) -> None:
+    def wait_for_writes(self, more: int = _SOME) -> None:
         """Wait until so many more writes have been acknowledged."""
         wanted = self.notes().acknowledged + more
         until(lambda: self.notes().acknowledged >= wanted, f"{self.path} does not get longer")
 
-    def wait_for_failures(self, more: int = 20) -> None:
+    def wait_for_failures(self, more: int = _SOME) -> None:
         """Wait until it has failed to write so often, which takes as long as its node's kernel is patient."""
         until(lambda: len(self.notes().failures) >= more, f"{self.path} tells of no failures")
 
@@ -123,8 +124,16 @@ class Writer:
     def now(self) -> Start:
         """Return the start that writes now, once it has written something."""
         machine, uid = self.machine, self.uid()
-        start: Start = self.space.until(lambda: self.last(machine, uid), "have a writer that writes")
-        start.wait_for_writes()
+        seen: dict[Start, int] = {}
+
+        def writing() -> Start | None:
+            last = self.last(machine, uid)
+            if last is None:
+                return None
+            acknowledged = last.notes().acknowledged
+            return last if acknowledged >= seen.setdefault(last, acknowledged) + _SOME else None
+
+        start: Start = self.space.until(writing, "have a writer that writes")
         return start
 
     def found(self, start: Start) -> int:
