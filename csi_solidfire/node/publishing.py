@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from csi_solidfire import errors
+from csi_solidfire import errors, logs
 from csi_solidfire.handles import VolumeHandle
 from csi_solidfire.node import devices, mounts, paths, staging
 from csi_solidfire.node.devices import Disk
-from csi_solidfire.node.host import Host, Kind
+from csi_solidfire.node.host import CommandFailed, Host, Kind
 from csi_solidfire.node.mounts import Mount
 from csi_solidfire.node.specs import Block, Filesystem, PublishSpec
+
+log = logs.get(__name__)
 
 FIELD = "target_path"
 
@@ -55,11 +57,14 @@ class Publishing:
 
         Raises:
             errors.Refused: Something else is mounted there, or something else than an empty directory or file remains.
-            errors.Unavailable: It is in use; to be tried again.
+            errors.Unavailable: It is in use, or what was written cannot be sent to the array; to be tried again.
         """
         path = paths.checked(self._host, self._kubelet_dir, FIELD, text)
-        if mounts.at(self._host, path) is None:
+        mount = mounts.at(self._host, path)
+        if mount is None:
             paths.refuse_link(self._host, FIELD, path)
+        elif mounts.volume_of(self._host, mount) == handle:
+            self._flush(handle, path)
         mounts.unmount_all(self._host, path, handle)
         kind = self._host.kind(path)
         if kind is Kind.DIRECTORY:
@@ -70,6 +75,19 @@ class Publishing:
             self._host.remove_file(path)
         elif kind is not None:
             raise errors.Refused(f"{FIELD} {path} is {kind.value}, which no publishing makes; it is left alone")
+
+    def _flush(self, handle: VolumeHandle, path: Path) -> None:
+        """Send what a pod wrote to the array.
+
+        A kubelet that dies between unpublishing and unstaging knows nothing of the volume when it starts again
+        (1.37: it looks for volumes in the directories of pods), and the volume is detached with its filesystem mounted.
+        """
+        try:
+            self._host.run(["sync", "--file-system", str(path)])
+        except CommandFailed as failure:
+            log.warning(
+                "what was written last may be lost: the volume takes no writes", volume=str(handle), why=str(failure)
+            )
 
     def _staged(self, spec: PublishSpec, staged_at: Path) -> Mount:
         """Return the mount to bind from."""

@@ -78,7 +78,11 @@ def test_array_s_api_away_while_volumes_are_made(cluster: Cluster, api: Api, spa
 
 
 def test_kubelet_away_while_pods_start_and_end(cluster: Cluster, api: Api, space: Space) -> None:
-    """Killed, as volumes are mounted and unmounted on its node."""
+    """Killed as volumes are mounted on its node, and as their pods end.
+
+    Not in the middle of unmounting: of a volume that is unpublished and still staged kubelet knows nothing when it
+    starts again, and leaves it there (docs/reference/limits.md).
+    """
     since = Since.now(cluster, api)
     writer = Writer.start(space)
     machine, start = writer.machine, writer.now()
@@ -88,10 +92,8 @@ def test_kubelet_away_while_pods_start_and_end(cluster: Cluster, api: Api, space
     space.until(lambda: len(traces(cluster, node)) > before, "have more on its node")
     machine.run(["systemctl", "kill", "--signal=KILL", "kubelet"])
     _check_pods(space, since, names)
-    there = len(traces(cluster, node))
     for name in names:
         api.delete("Pod", name, space.name)
-    space.until(lambda: len(traces(cluster, node)) < there, "have less on its node")
     machine.run(["systemctl", "kill", "--signal=KILL", "kubelet"])
     space.until(lambda: not any(space.find("Pod", name) for name in names), "get rid of its pods")
     _check_undisturbed(writer, start)

@@ -172,6 +172,8 @@ class FakeHost(Kernel):
                 return self._bind(Path(source), Path(point), read_only=options == "bind,ro")
             case ["mount", "-t", fstype, *options, source, point]:
                 return self._mount(fstype, set(options[1].split(",")) if options else set(), Path(source), Path(point))
+            case ["sync", "--file-system", point]:
+                return self._sync(Path(point))
             case ["umount", "-c", point]:
                 return self._umount(Path(point))
             case ["blkid", "-p", "-s", "TYPE", "-s", "PTTYPE", "-o", "export", device]:
@@ -299,6 +301,11 @@ class FakeHost(Kernel):
                 shown.disk,
             )
         self.mounts.append(mount)
+        return Result(0)
+
+    def _sync(self, point: Path) -> Result:
+        mount = self._top(point)
+        assert mount is not None, "sync of what is not mounted"
         return Result(0)
 
     def _umount(self, point: Path) -> Result:

@@ -107,6 +107,24 @@ def test_a_volume_locked_behind_the_node_s_back_can_be_let_go(volume: Volume, im
     volume.unstage(node)
 
 
+def test_what_a_pod_wrote_is_safe_once_it_is_unpublished(volume: Volume, impatient: Node, other_node: Node) -> None:
+    """Unstaging may never be asked for: kubelet forgets it when it is killed just then."""
+    volume.stage(impatient)
+    target = volume.show(impatient)
+    before = impatient.machine.run(f"cd {target} && head -c 8M /dev/urandom > data && sha256sum data").stdout
+    volume.hide(impatient, target)
+
+    volume.unpublish(impatient)
+    volume.publish(other_node)
+    volume.stage(other_node)
+    target = volume.show(other_node)
+    assert other_node.machine.run(f"cd {target} && sha256sum data").stdout == before
+    volume.hide(other_node, target)
+    volume.unstage(other_node)
+    until_done(lambda: volume.unstage(impatient))
+    assert volume.left_on(impatient) == volume.left_on(other_node) == []
+
+
 def test_a_node_that_lost_its_volume_writes_nothing_to_it(volume: Volume, impatient: Node, other_node: Node) -> None:
     """Moved while it was mounted and being written to: node-1 is shut out, cleans up, and node-2 has its data."""
     node = impatient
