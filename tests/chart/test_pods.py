@@ -133,11 +133,19 @@ def test_sidecars_find_the_drivers_socket(values: str) -> None:
 
 
 @_all_values
-def test_several_replicas_elect_a_leader_and_keep_apart(values: str) -> None:
+def test_the_sidecars_elect_a_leader_even_of_one(values: str) -> None:
+    """Two provisioners at once, as while a pod is replaced, could make two volumes of one name."""
+    found = containers(one("Deployment", _found(values)))
+    for name in ("provisioner", "attacher"):
+        assert "--leader-election" in found[name]["args"]
+        assert found[name]["livenessProbe"]["httpGet"]["path"] == "/healthz/leader-election"
+        assert found[name]["startupProbe"]["httpGet"]["path"] == "/healthz/leader-election"
+
+
+@_all_values
+def test_several_replicas_keep_apart(values: str) -> None:
     deployment = one("Deployment", _found(values))
     several = deployment["spec"]["replicas"] > 1
-    for name in ("provisioner", "attacher"):
-        assert ("--leader-election" in containers(deployment)[name]["args"]) is several
     assert len(of_kind("PodDisruptionBudget", _found(values))) == several
     affinity = deployment["spec"]["template"]["spec"].get("affinity", {})
     assert ("podAntiAffinity" in affinity) is several

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -142,9 +143,13 @@ def test_the_drivers_role_is_the_file_that_the_tests_run_it_under() -> None:
     assert role["rules"] == rules
 
 
-def test_one_replica_needs_no_leases() -> None:
-    found = objects(rendering.text("particular"))
-    assert not [right for right in rights(found, "made-elsewhere") if "leases" in right.resource]
+@pytest.mark.parametrize("values", rendering.VALUES)
+def test_the_sidecars_may_use_the_leases_that_they_lead_by(values: str) -> None:
+    found = objects(rendering.text(values))
+    name = re.sub(r"[^a-zA-Z0-9-]", "-", one("CSIDriver", found)["metadata"]["name"])
+    leases = {right for right in rights(found, _account(found, "Deployment")) if "leases" in right.resource}
+    assert {right.name for right in leases if right.verb == "update"} == {name, f"external-attacher-leader-{name}"}
+    assert "create" in {right.verb for right in leases}
 
 
 def test_further_rules_are_added_to_the_sidecar_they_are_for() -> None:

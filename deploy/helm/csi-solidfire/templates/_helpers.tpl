@@ -60,27 +60,13 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace 
 {{- printf "%s-cluster-%s" (include "csi-solidfire.fullname" .root) .cluster.name -}}
 {{- end }}
 
-{{- define "csi-solidfire.elects" -}}
-{{- if gt (int .Values.controller.replicas) 1 }}true{{ end -}}
-{{- end }}
-
 {{/* Names of the leases, as the sidecars make them of the driver's name. */}}
 {{- define "csi-solidfire.leases" -}}
 {{- $name := regexReplaceAll "[^a-zA-Z0-9-]" .Values.driverName "-" -}}
 [{{ $name }}, external-attacher-leader-{{ $name }}]
 {{- end }}
 
-{{- define "csi-solidfire.leaderElectionArgs" -}}
-{{- if include "csi-solidfire.elects" . -}}
-- --leader-election
-- --leader-election-namespace={{ .Release.Namespace }}
-- --leader-election-lease-duration={{ .Values.leaderElection.leaseDuration }}
-- --leader-election-renew-deadline={{ .Values.leaderElection.renewDeadline }}
-- --leader-election-retry-period={{ .Values.leaderElection.retryPeriod }}
-{{- end }}
-{{- end }}
-
-{{/* Flags that every sidecar has. */}}
+{{/* Flags that every sidecar has. There is an election with one replica, too: a rolling update starts a second one. */}}
 {{- define "csi-solidfire.sidecarArgs" -}}
 - --csi-address=/csi/csi.sock
 - --v={{ .sidecar.logLevel }}
@@ -90,9 +76,11 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace 
 - --kube-api-qps={{ .sidecar.kubeApiQps }}
 - --kube-api-burst={{ mul 3 (int .sidecar.kubeApiQps) }}
 - --http-endpoint=:{{ .sidecar.port }}
-{{- with include "csi-solidfire.leaderElectionArgs" .root }}
-{{ . }}
-{{- end }}
+- --leader-election
+- --leader-election-namespace={{ .root.Release.Namespace }}
+- --leader-election-lease-duration={{ .root.Values.leaderElection.leaseDuration }}
+- --leader-election-renew-deadline={{ .root.Values.leaderElection.renewDeadline }}
+- --leader-election-retry-period={{ .root.Values.leaderElection.retryPeriod }}
 {{- end }}
 
 {{/* A sidecar's container but for its arguments. */}}
@@ -104,7 +92,6 @@ imagePullPolicy: {{ $sidecar.image.pullPolicy }}
 ports:
   - name: {{ .name }}
     containerPort: {{ $sidecar.port }}
-{{- if include "csi-solidfire.elects" .root }}
 livenessProbe:
   httpGet:
     path: /healthz/leader-election
@@ -119,7 +106,6 @@ startupProbe:
   periodSeconds: 2
   timeoutSeconds: 5
   failureThreshold: 120
-{{- end }}
 resources:
   {{- toYaml $sidecar.resources | nindent 2 }}
 securityContext:
