@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -65,6 +67,52 @@ def test_everything_is_valid_yaml_with_each_key_once(name: str) -> None:
     assert {"CSIDriver", "Deployment", "DaemonSet"} <= {item["kind"] for item in found}
     names = [(item["kind"], item["metadata"].get("namespace"), item["metadata"]["name"]) for item in found]
     assert len(names) == len(set(names))
+
+
+_LIKE_NUMBERS = """
+nameOverride: "1"
+fullnameOverride: "2024"
+commonLabels: {year: "2024"}
+clusters:
+  - {name: "1e3", existingSecret: "7", endpoint: "https://10.0.0.1"}
+  - {name: "0x1", endpoint: "https://10.0.0.2", username: "1", password: "2"}
+storageClasses:
+  - {name: "2025", cluster: "1e3", parameters: {qosPolicy: 1234567, fencing: false, deletePolicy: recycle}}
+  - {name: "3e1", secret: {name: "8", namespace: "9"}}
+controller: {serviceAccount: {create: false, name: "10"}}
+node: {serviceAccount: {create: false, name: "11"}}
+metrics:
+  serviceMonitor: {enabled: true}
+  prometheusRule: {enabled: true, labels: {"1": "2"}}
+  dashboard: {enabled: true}
+networkPolicy: {enabled: true}
+"""
+_WORDS = {"name", "namespace", "storageClassName", "serviceAccountName", "resourceNames", "claimName", "image", "args"}
+_OF_WORDS = {"labels", "annotations", "matchLabels", "selector", "parameters", "data", "stringData"}
+
+
+def _numbers(item: Any, path: str = "", words: bool = False) -> Iterator[str]:
+    """Tell where Kubernetes wants a word and would get a number."""
+    if isinstance(item, dict):
+        for key, value in item.items():
+            assert isinstance(key, str), path
+            yield from _numbers(value, f"{path}.{key}", words or key in _WORDS or key in _OF_WORDS)
+    elif isinstance(item, list):
+        for value in item:
+            yield from _numbers(value, path, words)
+    elif words and not isinstance(item, str):
+        yield f"{path} is {item!r}"
+
+
+def test_words_that_look_like_numbers_stay_words(tmp_path: Path) -> None:
+    file = tmp_path / "values.yaml"
+    file.write_text(_LIKE_NUMBERS)
+    found = rendering.objects(rendering.template(file, "--namespace=123", release="5"))
+    assert not [f"{item['kind']}{told}" for item in found for told in _numbers(item)]
+    first, _ = rendering.of_kind("StorageClass", found)
+    assert first["metadata"]["name"] == "2025"
+    own = {key: value for key, value in first["parameters"].items() if "/" not in key}
+    assert own == {"cluster": "1e3", "qosPolicy": "1234567", "fencing": "false", "deletePolicy": "recycle"}
 
 
 @pytest.mark.parametrize("name", rendering.VALUES)

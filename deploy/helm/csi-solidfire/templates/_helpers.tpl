@@ -15,8 +15,8 @@
 {{- end }}
 
 {{- define "csi-solidfire.selector" -}}
-app.kubernetes.io/name: {{ include "csi-solidfire.name" .root }}
-app.kubernetes.io/instance: {{ .root.Release.Name }}
+app.kubernetes.io/name: {{ include "csi-solidfire.name" .root | quote }}
+app.kubernetes.io/instance: {{ .root.Release.Name | quote }}
 app.kubernetes.io/component: {{ .component }}
 {{- end }}
 
@@ -34,6 +34,48 @@ app.kubernetes.io/version: {{ .root.Chart.AppVersion | quote }}
 {{ include "csi-solidfire.podLabels" . }}
 app.kubernetes.io/managed-by: {{ .root.Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace "+" "_" }}
+{{- end }}
+
+{{/* Metadata of an object: `namespace` for one that has any, `labels` and `annotations` of its own. */}}
+{{- define "csi-solidfire.metadata" -}}
+name: {{ .name | quote }}
+{{- with .namespace }}
+namespace: {{ . | quote }}
+{{- end }}
+labels:
+  {{- include "csi-solidfire.labels" . | nindent 2 }}
+  {{- with .labels }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
+{{- with .annotations }}
+annotations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}
+
+{{/* A Role in `namespace`, or a ClusterRole without, of `rules`; and its binding to the controller's ServiceAccount. */}}
+{{- define "csi-solidfire.grant" -}}
+{{- $kind := empty .namespace | ternary "ClusterRole" "Role" -}}
+{{- $metadata := include "csi-solidfire.metadata" (dict "root" .root "component" "controller" "name" .name "namespace" .namespace) -}}
+apiVersion: rbac.authorization.k8s.io/v1
+kind: {{ $kind }}
+metadata:
+  {{- $metadata | nindent 2 }}
+rules:
+  {{- .rules | nindent 2 }}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: {{ $kind }}Binding
+metadata:
+  {{- $metadata | nindent 2 }}
+roleRef:
+  apiGroup: rbac.authorization.k8s.io
+  kind: {{ $kind }}
+  name: {{ .name | quote }}
+subjects:
+  - kind: ServiceAccount
+    name: {{ include "csi-solidfire.serviceAccount" (dict "root" .root "component" "controller") | quote }}
+    namespace: {{ .root.Release.Namespace | quote }}
 {{- end }}
 
 {{- define "csi-solidfire.image" -}}
@@ -63,7 +105,7 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace 
 {{/* Names of the leases, as the sidecars make them of the driver's name. */}}
 {{- define "csi-solidfire.leases" -}}
 {{- $name := regexReplaceAll "[^a-zA-Z0-9-]" .Values.driverName "-" -}}
-[{{ $name }}, external-attacher-leader-{{ $name }}]
+[{{ $name | quote }}, external-attacher-leader-{{ $name }}]
 {{- end }}
 
 {{/* Flags that every sidecar has. There is an election with one replica, too: a rolling update starts a second one. */}}
@@ -87,7 +129,7 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace 
 {{- define "csi-solidfire.sidecar" -}}
 {{- $sidecar := index .root.Values.sidecars .name -}}
 name: {{ .name }}
-image: {{ include "csi-solidfire.image" (dict "image" $sidecar.image "tag" "") }}
+image: {{ include "csi-solidfire.image" (dict "image" $sidecar.image "tag" "") | quote }}
 imagePullPolicy: {{ $sidecar.image.pullPolicy }}
 ports:
   - name: {{ .name }}
