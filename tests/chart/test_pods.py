@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -149,6 +151,27 @@ def test_several_replicas_keep_apart(values: str) -> None:
     assert len(of_kind("PodDisruptionBudget", _found(values))) == several
     affinity = deployment["spec"]["template"]["spec"].get("affinity", {})
     assert ("podAntiAffinity" in affinity) is several
+
+
+@pytest.mark.parametrize(
+    ("controller", "rolling"),
+    [
+        ("{antiAffinity: hard}", {"maxSurge": 0, "maxUnavailable": 1}),
+        ("{antiAffinity: hard, updateStrategy: {rollingUpdate: {maxUnavailable: 50%}}}", {"maxUnavailable": "50%"}),
+        ("{antiAffinity: hard, updateStrategy: {type: Recreate}}", None),
+        ("{antiAffinity: soft}", None),
+    ],
+)
+def test_pods_that_must_keep_apart_can_be_replaced_where_nodes_are_as_few(
+    controller: str, rolling: dict[str, Any] | None, tmp_path: Path
+) -> None:
+    """By default a new pod comes first, and would wait for ever for a node without an old one."""
+    file = tmp_path / "values.yaml"
+    file.write_text(f"clusters: [{{name: a, existingSecret: s}}]\ncontroller: {controller}\n")
+    spec = one("Deployment", objects(rendering.template(file)))["spec"]
+    assert spec["strategy"].get("rollingUpdate") == rolling
+    required = spec["template"]["spec"]["affinity"]["podAntiAffinity"].keys()
+    assert ("requiredDuringSchedulingIgnoredDuringExecution" in required) is ("hard" in controller)
 
 
 def test_the_budget_is_for_the_controllers_pods() -> None:

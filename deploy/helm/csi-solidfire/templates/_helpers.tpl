@@ -173,6 +173,15 @@ volumeMounts:
 {{- with $affinity }}{{ toYaml . }}{{- end }}
 {{- end }}
 
+{{/* Pods that must keep apart need one to go first: with as many nodes as replicas there is no room for one more. */}}
+{{- define "csi-solidfire.strategy" -}}
+{{- $strategy := deepCopy .Values.controller.updateStrategy -}}
+{{- if and (eq .Values.controller.antiAffinity "hard") (ne $strategy.type "Recreate") (not $strategy.rollingUpdate) -}}
+{{- $_ := set $strategy "rollingUpdate" (dict "maxSurge" 0 "maxUnavailable" 1) -}}
+{{- end -}}
+{{- toYaml $strategy -}}
+{{- end }}
+
 {{/* Refuse what no schema can: names that are taken or lead nowhere. */}}
 {{- define "csi-solidfire.check" -}}
 {{- $names := list -}}
