@@ -10,9 +10,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
+import requests
+
 from lab import programs
 from lab.array import Array
 from lab.kube import Api, ControlPlane
+from lab.kube.control_plane import free_port
 from tests.array.waiting import wait_until
 from tests.chart import rendering
 from tests.support.driver import write_cluster
@@ -69,6 +72,7 @@ class Release:
         self._installed = rendering.installed("minimal")
         self._ends = ExitStack()
         self._running: dict[str, subprocess.Popen[bytes]] = {}
+        self._addresses: dict[str, str] = {}
         self._endpoint = directory / "csi.sock"
         self._array = array
         self.write_password(password or array.password)
@@ -101,6 +105,12 @@ class Release:
     def write_password(self, password: str) -> None:
         write_cluster(self._directory / "clusters" / "main", self._array, password=password)
 
+    def asked(self, sidecar: str, path: str) -> str:
+        """Return what a sidecar answers where Prometheus and kubelet ask it."""
+        answer = requests.get(f"http://{self._addresses[sidecar]}{path}", timeout=10)
+        answer.raise_for_status()
+        return answer.text
+
     def are_running(self) -> bool:
         return all(process.poll() is None for process in self._running.values())
 
@@ -114,7 +124,8 @@ class Release:
         wait_until(self._endpoint.is_socket, 60)
 
     def _start_sidecar(self, name: str, program: programs.Program) -> None:
-        own = [f"--csi-address={self._endpoint}", f"--kubeconfig={self._kubeconfig}", "--http-endpoint="]
+        address = self._addresses[name] = f"127.0.0.1:{free_port()}"
+        own = [f"--csi-address={self._endpoint}", f"--kubeconfig={self._kubeconfig}", f"--http-endpoint={address}"]
         self._start(name, [str(programs.built(program)), *self._arguments(name), *own])
 
     def _arguments(self, container: str) -> list[str]:

@@ -138,6 +138,17 @@ def test_both_sidecars_lead_by_their_leases(admin: Api, release: Release) -> Non
     _nobody_was_refused(release)
 
 
+@pytest.mark.parametrize("sidecar", ["provisioner", "attacher"])
+def test_a_sidecar_says_whether_it_leads(release: Release, sidecar: str) -> None:
+    """In the metric that an alert asks for, and where its probes ask."""
+
+    def leads() -> bool:
+        return 'leader_election_master_status{name=""} 1' in release.asked(sidecar, "/metrics").splitlines()
+
+    wait_until(leads, _PATIENCE)
+    assert release.asked(sidecar, "/healthz/leader-election") == "ok"
+
+
 def test_a_node_finds_its_account_without_rights(plane: ControlPlane, admin: Api, release: Release) -> None:
     """Were a token of the node's account ever made, it would open no Secret."""
     kubeconfig = plane.service_account_kubeconfig(rendering.NAMESPACE, "csi-solidfire-node")

@@ -6,8 +6,11 @@ import json
 import re
 from typing import Any
 
+import grpc
+import promql_parser
 import pytest
 import yaml
+from promql_parser import AggregateExpr, BinaryExpr, Call, Expr, VectorSelector
 
 from csi_solidfire import metrics
 from tests.chart import rendering
@@ -15,9 +18,15 @@ from tests.chart.rendering import Object, containers, objects, of_kind, one
 
 pytestmark = pytest.mark.timeout(1200)
 
-# Of Prometheus itself and of its client library.
-_OTHERS: dict[str, set[str]] = {"up": set(), "process_resident_memory_bytes": set(), "process_cpu_seconds_total": set()}
-_ADDED = {"job", "instance", "node", "le"}
+# Of Prometheus itself, of its client library, and of the sidecars (test_in_use.py asks them).
+_OTHERS: dict[str, set[str]] = {
+    "up": set(),
+    "process_resident_memory_bytes": set(),
+    "process_cpu_seconds_total": set(),
+    "leader_election_master_status": {"name"},
+}
+# By Prometheus, its Operator, the ServiceMonitors, and to a histogram's buckets.
+_ADDED = {"job", "instance", "pod", "endpoint", "node", "le"}
 
 
 def _known() -> dict[str, set[str]]:
@@ -43,18 +52,92 @@ def _expressions() -> list[str]:
     return [*(rule["expr"] for rule in _rules()), *shown]
 
 
+def _parsed(expression: str) -> Expr:
+    """Read PromQL as Prometheus does, the dashboard's after Grafana has put its own into it."""
+    return promql_parser.parse(expression.replace("$__rate_interval", "5m"))
+
+
+def _parts(expression: str) -> list[Expr]:
+    parts: list[Expr] = []
+    promql_parser.walk(_parsed(expression), parts.append)
+    return parts
+
+
+def _selectors(expression: str) -> dict[str, set[str]]:
+    """Return the labels that an expression asks for, by the name of the series."""
+    asked: dict[str, set[str]] = {}
+    for part in _parts(expression):
+        if isinstance(part, VectorSelector):
+            assert part.name
+            asked.setdefault(part.name, set()).update(matcher.name for matcher in part.matchers.matchers)
+    return asked
+
+
+def _grouped(part: Expr) -> list[str]:
+    if isinstance(part, AggregateExpr):
+        return part.modifier.labels if part.modifier else []
+    if isinstance(part, BinaryExpr) and part.modifier and part.modifier.matching:
+        return [*part.modifier.matching.labels, *(part.modifier.group_labels or [])]
+    return []
+
+
 @pytest.mark.parametrize("expression", _expressions())
 def test_every_metric_and_label_exists(expression: str) -> None:
-    known = _known()
-    named = re.findall(r"\b(csi_solidfire_\w+|process_\w+|up)\b(?:\{([^}]*)\})?", expression)
-    assert named
-    for name, matchers in named:
+    known, asked = _known(), _selectors(expression)
+    assert asked
+    for name, labels in asked.items():
         assert name in known
-        assert set(re.findall(r"(\w+)\s*[=!]", matchers)) <= known[name] | _ADDED
-    grouped = {
-        label for group in re.findall(r"(?:by|on|group_left) \(([^)]*)\)", expression) for label in group.split(", ")
+        assert labels <= known[name] | _ADDED
+    grouped = {label for part in _parts(expression) for label in _grouped(part)}
+    assert grouped <= set().union(*(known[name] for name in asked)) | _ADDED
+
+
+@pytest.mark.parametrize("wrong", ["sum by (method) (rate(up[5m])", "rate(up)", "sum(up) by method", "nosuch(up)"])
+def test_what_prometheus_would_refuse_is_noticed(wrong: str) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        _parsed(wrong)
+
+
+def _kept(expression: Expr) -> set[str]:
+    """Return the labels of an expression's result."""
+    if isinstance(expression, BinaryExpr):
+        return _kept(expression.lhs)
+    if isinstance(expression, AggregateExpr | Call):
+        return set(_grouped(expression))
+    assert isinstance(expression, VectorSelector)
+    return _known()[expression.name or ""] | _ADDED
+
+
+@pytest.mark.parametrize("rule", _rules(), ids=lambda rule: rule["alert"])
+def test_alerts_speak_of_labels_that_they_have(rule: Object) -> None:
+    spoken = set(re.findall(r"\$labels\.(\w+)", str(rule["annotations"])))
+    assert spoken <= _kept(_parsed(rule["expr"]))
+
+
+@pytest.mark.parametrize("alert", ["CsiSolidfireArraySilent", "CsiSolidfireCredentialsRefused"])
+def test_what_is_wrong_with_one_of_several_arrays_is_told_of_that_one(alert: str) -> None:
+    """Those that answer do not hide it."""
+    (rule,) = [rule for rule in _rules() if rule["alert"] == alert]
+    assert all("array" in _grouped(part) for part in _parts(rule["expr"]) if isinstance(part, AggregateExpr))
+    assert "$labels.array" in rule["annotations"]["summary"]
+
+
+def test_a_users_mistake_is_no_alert() -> None:
+    """Claims that ask for the impossible are asked for again and again, and fail each time."""
+    (rule,) = [rule for rule in _rules() if rule["alert"] == "CsiSolidfireCallsFail"]
+    (left_out,) = re.findall(r'code!~"([^"]*)"', rule["expr"])
+    counted = {code.name for code in grpc.StatusCode if not re.fullmatch(left_out, code.name)}
+    assert counted == {
+        *("CANCELLED", "DATA_LOSS", "DEADLINE_EXCEEDED", "INTERNAL", "PERMISSION_DENIED", "RESOURCE_EXHAUSTED"),
+        *("UNAUTHENTICATED", "UNAVAILABLE", "UNIMPLEMENTED", "UNKNOWN"),
     }
-    assert grouped <= set().union(*(known[name] for name, _ in named)) | _ADDED
+
+
+def test_a_sidecar_that_is_away_or_leaderless_is_an_alert() -> None:
+    """The driver's own metrics say nothing of them."""
+    rules = {rule["alert"]: rule["expr"] for rule in _rules()}
+    assert rules["CsiSolidfireControllerDown"] == 'up{job="@fullname@-controller-metrics"} == 0'
+    assert "leader_election_master_status" in rules["CsiSolidfireNobodyLeads"]
 
 
 def test_every_alert_says_what_happens_and_how_bad_it_is() -> None:
@@ -101,6 +184,7 @@ def test_service_monitors_find_their_service_and_its_ports() -> None:
         (service,) = [item for item in of_kind("Service", found) if wanted <= item["metadata"]["labels"].items()]
         ports = {port["name"] for port in service["spec"]["ports"]}
         assert {endpoint["port"] for endpoint in monitor["spec"]["endpoints"]} == ports
+        assert all(endpoint["relabelings"][0]["targetLabel"] == "node" for endpoint in monitor["spec"]["endpoints"])
         assert monitor["metadata"]["labels"]["release"] == "prometheus"
 
 
