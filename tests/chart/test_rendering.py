@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -179,6 +180,22 @@ def test_notes_tell_the_next_steps() -> None:
             "clusters: [{name: a, existingSecret: s}]\nnode: {serviceAccount: {create: false}}",
             "node.serviceAccount.name is needed",
         ),
+        (
+            "clusters: [{name: a, existingSecret: s}]\nmetrics: {enabled: false, serviceMonitor: {enabled: true}}",
+            r"metrics\.serviceMonitor\.enabled needs metrics\.enabled",
+        ),
+        (
+            "clusters: [{name: a, existingSecret: s}]\nmetrics: {enabled: false, prometheusRule: {enabled: true}}",
+            r"metrics\.prometheusRule\.enabled needs metrics\.enabled",
+        ),
+        (
+            "clusters: [{name: a, existingSecret: s}]\nsidecars: {attacher: {port: 9808}}",
+            r"controller\.port and sidecars\.attacher\.port are both 9808",
+        ),
+        (
+            "clusters: [{name: a, existingSecret: s}]\nsidecars: {attacher: {port: 9000}, provisioner: {port: 9000}}",
+            r"sidecars\.attacher\.port and sidecars\.provisioner\.port are both 9000",
+        ),
     ],
 )
 def test_values_that_lead_nowhere_are_told(values: str, told: str, tmp_path: Path) -> None:
@@ -186,6 +203,27 @@ def test_values_that_lead_nowhere_are_told(values: str, told: str, tmp_path: Pat
     file.write_text(values)
     with pytest.raises(ValueError, match=r"(?s)" + told):
         rendering.template(file)
+
+
+def test_a_parent_chart_gives_the_secrets_of_its_registry(tmp_path: Path) -> None:
+    """To all its charts, in `global`, where it has other things as well."""
+    parent = tmp_path / "parent"
+    shutil.copytree(rendering.CHART, parent / "charts/csi-solidfire")
+    (parent / "Chart.yaml").write_text("{apiVersion: v2, name: parent, version: 0.1.0}")
+    values = {
+        "global": {"imagePullSecrets": ["mirror", {"name": "other"}], "storageClass": "of-another-chart"},
+        "csi-solidfire": {
+            "clusters": [{"name": "a", "existingSecret": "s"}],
+            "imagePullSecrets": [{"name": "own"}, {"name": "mirror"}],
+        },
+    }
+    (parent / "values.yaml").write_text(yaml.safe_dump(values))
+    done = rendering.helm("template", "x", str(parent), f"--kube-version={rendering.KUBERNETES}")
+    assert done.returncode == 0, done.stderr
+    found = rendering.objects(done.stdout)
+    pods = [rendering.one(kind, found)["spec"]["template"] for kind in ("Deployment", "DaemonSet")]
+    for pod in [*pods, rendering.one("Pod", found)]:
+        assert pod["spec"]["imagePullSecrets"] == [{"name": "own"}, {"name": "mirror"}, {"name": "other"}]
 
 
 @pytest.mark.parametrize("version", ["1.33.9", "1.28.0"])

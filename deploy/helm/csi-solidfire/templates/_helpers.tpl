@@ -88,6 +88,14 @@ subjects:
 {{- include "csi-solidfire.image" (dict "image" .Values.image "tag" .Chart.AppVersion) -}}
 {{- end }}
 
+{{- define "csi-solidfire.imagePullSecrets" -}}
+{{- $secrets := .Values.imagePullSecrets -}}
+{{- range .Values.global.imagePullSecrets -}}
+{{- $secrets = append $secrets (kindIs "string" . | ternary (dict "name" .) .) -}}
+{{- end -}}
+{{- with uniq $secrets }}{{ toYaml . }}{{- end -}}
+{{- end }}
+
 {{- define "csi-solidfire.serviceAccount" -}}
 {{- $account := (index .root.Values .component).serviceAccount -}}
 {{- if $account.create -}}
@@ -184,6 +192,19 @@ volumeMounts:
 
 {{/* Refuse what no schema can: names that are taken or lead nowhere. */}}
 {{- define "csi-solidfire.check" -}}
+{{- range list "serviceMonitor" "prometheusRule" -}}
+{{- if and (index $.Values.metrics .).enabled (not $.Values.metrics.enabled) -}}
+{{ fail (printf "metrics.%s.enabled needs metrics.enabled" .) }}
+{{- end -}}
+{{- end -}}
+{{- $ports := dict -}}
+{{- range $value, $part := dict "controller.port" .Values.controller "sidecars.provisioner.port" .Values.sidecars.provisioner "sidecars.attacher.port" .Values.sidecars.attacher -}}
+{{- $port := toString $part.port -}}
+{{- if hasKey $ports $port -}}
+{{ fail (printf "%s and %s are both %s, and are of one pod" (get $ports $port) $value $port) }}
+{{- end -}}
+{{- $_ := set $ports $port $value -}}
+{{- end -}}
 {{- $names := list -}}
 {{- range .Values.clusters -}}
 {{- if has .name $names -}}{{ fail (printf "clusters: two are called %s" .name) }}{{- end -}}
