@@ -52,6 +52,18 @@ def test_a_storage_class_has_the_drivers_parameters() -> None:
         ("controller: {replicas: two}", "/controller/replicas"),
         ("controller: {extraArgs: [threads]}", "/controller/extraArgs"),
         ("controller: {antiAffinity: strong}", "/controller/antiAffinity"),
+        ("controller: {tolerations: [{key: a, effect: NoSchedul}]}", "/controller/tolerations/0/effect"),
+        ("controller: {tolerations: [{key: a, operator: exists}]}", "/controller/tolerations/0/operator"),
+        ("node: {tolerations: [{key: a, vlaue: b}]}", "vlaue"),
+        ("node: {tolerations: [{key: a, value: true}]}", "/node/tolerations/0/value"),
+        ("controller: {extraEnv: [{name: HTTPS_PROXY, value: 1}]}", "/controller/extraEnv/0/value"),
+        ("node: {extraEnv: [{value: a}]}", "/node/extraEnv/0"),
+        ("controller: {updateStrategy: {type: RollingUpdate, maxSurge: 0}}", "maxSurge"),
+        ("node: {updateStrategy: {type: Rolling}}", "/node/updateStrategy/type"),
+        ("controller: {podDisruptionBudget: {maxUnavailable: half}}", "/controller/podDisruptionBudget/maxUnavailable"),
+        ("sidecars: {attacher: {extraRules: [{resources: [secrets], verb: [get]}]}}", "verb"),
+        ("networkPolicy: {metricsFrom: [{podSelektor: {}}]}", "podSelektor"),
+        ("storageClasses: [{name: x, allowedTopologies: [{matchLabels: {a: b}}]}]", "matchLabels"),
         ("node: {kubeletDir: var/lib/kubelet}", "/node/kubeletDir"),
         ("node: {maxVolumes: 0}", "/node/maxVolumes"),
         ("node: {port: 70000}", "/node/port"),
@@ -114,5 +126,7 @@ def test_what_is_good_is_taken(tmp_path: Path) -> None:
         "clusters: [{name: main, existingSecret: solidfire-main}]\n"
         "storageClasses: [{name: x, parameters: {minIOPS: 100, chap: one-way, fencing: false}}]\n"
         "test: {size: 1Gi}\n"
+        "node: {tolerations: [{key: a, operator: Equal, value: b, effect: NoExecute, tolerationSeconds: 60}]}\n"
+        "controller: {podDisruptionBudget: {maxUnavailable: 50%}, extraEnv: [{name: A, valueFrom: {}}]}\n"
     )
     assert rendering.template(file)
