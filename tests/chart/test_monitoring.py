@@ -218,7 +218,7 @@ def test_the_network_policy_lets_through_what_the_controller_needs() -> None:
     assert not _selects(policy["podSelector"]["matchLabels"], one("DaemonSet", found))
     allowed = [([port["port"] for port in rule["ports"]], rule.get("to")) for rule in policy["egress"]]
     assert allowed == [
-        ([53, 53], None),
+        ([53, 53, 5353, 5353], None),
         ([443], [{"ipBlock": {"cidr": "10.0.0.5/32"}}]),
         ([443, 6443], [{"ipBlock": {"cidr": "192.0.2.0/28"}}]),
     ]

@@ -271,3 +271,10 @@ def test_the_helm_test_leaves_nothing_when_it_succeeds() -> None:
     assert pod["spec"]["volumes"][0]["persistentVolumeClaim"]["claimName"] == claim["metadata"]["name"]
     (container,) = pod["spec"]["containers"]
     assert container["image"] == containers(one("Deployment", objects(text)))["driver"]["image"]
+
+
+def test_the_helm_tests_pod_goes_where_pods_may() -> None:
+    pod = one("Pod", _found("particular"))["spec"]
+    assert pod["nodeSelector"] == {"kubernetes.io/os": "linux", "example.org/storage": "yes"}
+    assert pod["tolerations"] == [{"key": "example.org/storage", "operator": "Exists"}]
+    assert pod["securityContext"]["runAsUser"] == 10000
