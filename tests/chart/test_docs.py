@@ -46,6 +46,16 @@ def test_examples_of_values_render_to_classes_that_the_driver_takes(page: str, t
             Parameters.parse(item["parameters"])
 
 
+def test_the_example_of_a_secret_for_each_namespace_lets_it_be_read(tmp_path: Path) -> None:
+    (example,) = [example for example in _examples("storage-classes.md") if "sidecars" in example]
+    file = tmp_path / "values.yaml"
+    file.write_text(yaml.safe_dump(example))
+    found = rendering.objects(rendering.template(file))
+    last = [role["rules"][-1] for role in rendering.of_kind("ClusterRole", found)]
+    read = {"apiGroups": [""], "resources": ["secrets"], "resourceNames": ["solidfire-admin"], "verbs": ["get"]}
+    assert last == [read, read]
+
+
 def test_what_is_said_of_openshift_leaves_the_user_to_it(tmp_path: Path) -> None:
     """Its users give this file and their own; a key that helm only adds to would still name the chart's user."""
     (example,) = [example for example in _examples("install.md") if "test" in example]

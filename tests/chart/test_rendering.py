@@ -177,6 +177,11 @@ def test_notes_tell_the_next_steps() -> None:
             "storageClasses: two are called x",
         ),
         (
+            "storageClasses: [{name: x, secret: {name: s, namespace: t},"
+            " parameters: {csi.storage.k8s.io/provisioner-secret-name: s}}]",
+            "storageClasses: x has secret, and csi.storage.k8s.io/provisioner-secret-name among its parameters",
+        ),
+        (
             "clusters: [{name: a, existingSecret: s}]\nnode: {serviceAccount: {create: false}}",
             "node.serviceAccount.name is needed",
         ),

@@ -217,6 +217,12 @@ volumeMounts:
 {{- if and .cluster (not (has .cluster $names)) -}}
 {{ fail (printf "storageClasses: %s wants cluster %s, but clusters has: %s" .name .cluster (join ", " $names)) }}
 {{- end -}}
+{{- $class := . -}}
+{{- range keys (.parameters | default dict) | sortAlpha -}}
+{{- if and $class.secret (contains "-secret-" .) -}}
+{{ fail (printf "storageClasses: %s has secret, and %s among its parameters: it can have one of them" $class.name .) }}
+{{- end -}}
+{{- end -}}
 {{- if not (or .secret (hasKey (.parameters | default dict) "csi.storage.k8s.io/provisioner-secret-name")) -}}
 {{- if not $names -}}
 {{ fail "clusters is empty. Give at least one, for example:\n  clusters:\n    - name: main\n      endpoint: https://sf-mvip.example.org\n      existingSecret: solidfire-main   # a Secret with username and password" }}
