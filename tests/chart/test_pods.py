@@ -30,7 +30,8 @@ def _pod(values: str, kind: str) -> Object:
 def test_the_controller_has_nothing_of_its_node(values: str) -> None:
     pod = _pod(values, "Deployment")
     assert not {"hostNetwork", "hostPID", "hostIPC"} & pod.keys()
-    assert {kind for volume in pod["volumes"] for kind in volume.keys() - {"name"}} <= {"emptyDir", "projected"}
+    kinds = {kind for volume in pod["volumes"] for kind in volume.keys() - {"name"}}
+    assert kinds <= {"emptyDir", "projected", "configMap"}
     assert pod["securityContext"]["runAsNonRoot"] is True
     assert pod["securityContext"]["runAsUser"] == 65532
     assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
@@ -54,7 +55,7 @@ def test_the_node_has_what_mounting_needs(values: str) -> None:
     assert pod["hostPID"] is True
     assert driver["securityContext"]["privileged"] is True
     assert driver["securityContext"]["runAsUser"] == 0
-    paths = {volume["name"]: volume["hostPath"]["path"] for volume in pod["volumes"]}
+    paths = {volume["name"]: volume["hostPath"]["path"] for volume in pod["volumes"] if "hostPath" in volume}
     mounts = {mount["name"]: mount for mount in driver["volumeMounts"]}
     assert paths == {"kubelet": paths["kubelet"], "dev": "/dev", "sys": "/sys"}
     assert mounts["kubelet"]["mountPath"] == paths["kubelet"]
@@ -67,7 +68,8 @@ def test_the_node_has_no_second_view_of_the_hosts_mounts(values: str) -> None:
     (driver,) = _pod(values, "DaemonSet")["containers"]
     assert "--host-root=/proc/1/root" in driver["args"]
     above = {"/", "/var", "/var/lib"}
-    assert not above & {volume["hostPath"]["path"] for volume in _pod(values, "DaemonSet")["volumes"]}
+    volumes = _pod(values, "DaemonSet")["volumes"]
+    assert not above & {volume["hostPath"]["path"] for volume in volumes if "hostPath" in volume}
 
 
 @pytest.mark.parametrize("values", ["minimal", "several-clusters", "monitoring"])
@@ -218,6 +220,28 @@ def test_a_password_is_in_its_secret_and_nowhere_else() -> None:
     assert secret["stringData"]["caCert"].startswith("-----BEGIN CERTIFICATE-----\n")
     others = [item for item in found if item is not secret]
     assert "signs" not in json.dumps(others)
+
+
+@pytest.mark.parametrize("kind", ["Deployment", "DaemonSet"])
+def test_further_volumes_are_the_drivers(kind: str) -> None:
+    volume = {"name": "authorities", "configMap": {"name": "authorities"}}
+    mount = {"name": "authorities", "mountPath": "/etc/ssl/certs", "readOnly": True}
+    assert volume in _pod("particular", kind)["volumes"]
+    found = containers(one(kind, _found("particular")))
+    assert {name for name, container in found.items() if mount in container["volumeMounts"]} == {"driver"}
+
+
+def test_the_controller_looks_up_names_where_it_is_told() -> None:
+    pod = _pod("particular", "Deployment")
+    assert pod["dnsPolicy"] == "None"
+    assert pod["dnsConfig"] == {"nameservers": ["192.0.2.53"], "options": [{"name": "ndots", "value": "1"}]}
+    assert not {"dnsPolicy", "dnsConfig"} & _pod("minimal", "Deployment").keys()
+
+
+def test_each_sidecar_has_an_environment_of_its_own() -> None:
+    found = containers(one("Deployment", _found("particular")))
+    assert found["provisioner"]["env"] == [{"name": "HTTPS_PROXY", "value": "http://proxy.example.org:3128"}]
+    assert "env" not in found["attacher"]
 
 
 @_all_values

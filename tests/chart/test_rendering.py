@@ -127,6 +127,16 @@ def test_everything_namespaced_is_in_the_releases_namespace(name: str) -> None:
     assert all("-class-" in found for found in elsewhere)
 
 
+def test_annotations_are_those_of_every_object_and_its_own_win() -> None:
+    annotations = {
+        f"{item['kind']} {item['metadata']['name']}": item["metadata"].get("annotations", {})
+        for item in rendering.objects(rendering.text("particular"))
+    }
+    assert all(found["example.org/contact"] == "storage@example.org" for found in annotations.values())
+    assert annotations["CSIDriver sf.example.org"]["example.org/owner"] == "platform"
+    assert annotations["Deployment sf-controller"]["example.org/owner"] == "nobody"
+
+
 def test_the_chart_has_the_drivers_version() -> None:
     chart = yaml.safe_load((rendering.CHART / "Chart.yaml").read_text())
     assert chart["appVersion"] == csi_solidfire.__version__

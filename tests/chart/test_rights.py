@@ -159,6 +159,12 @@ def test_further_rules_are_added_to_the_sidecar_they_are_for() -> None:
     assert added not in rights(objects(rendering.text("minimal")), "csi-solidfire-controller")
 
 
+def test_rights_may_come_from_elsewhere() -> None:
+    found = objects(rendering.template(rendering.VALUES["several-clusters"], "--set=rbac.create=false"))
+    assert not {item["kind"] for item in found} & {"Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding"}
+    assert len(of_kind("ServiceAccount", found)) == 2
+
+
 def test_cluster_wide_names_say_whose_they_are() -> None:
     """Two releases, or another driver, would overwrite each other's otherwise."""
     found = objects(rendering.text("minimal"))

@@ -47,7 +47,7 @@ labels:
   {{- with .labels }}
   {{- toYaml . | nindent 2 }}
   {{- end }}
-{{- with .annotations }}
+{{- with merge (dict) (.annotations | default dict) .root.Values.commonAnnotations }}
 annotations:
   {{- toYaml . | nindent 2 }}
 {{- end }}
@@ -156,6 +156,10 @@ startupProbe:
   periodSeconds: 2
   timeoutSeconds: 5
   failureThreshold: 120
+{{- with $sidecar.extraEnv }}
+env:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
 resources:
   {{- toYaml $sidecar.resources | nindent 2 }}
 securityContext:
