@@ -148,14 +148,26 @@ def test_names_of_any_release_fit() -> None:
         assert len(item["metadata"]["name"]) <= 63
 
 
-def test_notes_tell_the_next_steps() -> None:
+def _notes(values: str) -> str:
     # helm's client side alone tells the notes: a dry run of an installation.
     done = rendering.helm(
         *("install", "sf", str(rendering.CHART), "--dry-run=client", "--namespace=storage", "--hide-secret"),
-        f"--values={rendering.VALUES['several-clusters']}",
+        f"--values={rendering.VALUES[values]}",
     )
     assert done.returncode == 0, done.stderr
-    notes = done.stdout.partition("NOTES:")[2]
+    return done.stdout.partition("NOTES:")[2]
+
+
+def test_notes_tell_of_an_image_that_is_in_no_registry() -> None:
+    """Its pods would wait for ever, and say no more than ErrImagePull."""
+    image = f"registry.example.org/csi-solidfire:{csi_solidfire.__version__}"
+    for wanted in (f"docker build -t {image} .", f"docker push {image}", "helm -n storage upgrade sf"):
+        assert wanted in _notes("minimal")
+        assert wanted not in _notes("particular")
+
+
+def test_notes_tell_the_next_steps() -> None:
+    notes = _notes("several-clusters")
     for wanted in (
         "kubectl label namespace storage pod-security.kubernetes.io/enforce=privileged",
         "deployment/sf-csi-solidfire-controller",
