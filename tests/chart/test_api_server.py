@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 
 import pytest
 
+from lab import programs
 from lab.kube import Api, ApiException, ControlPlane
 from tests.chart import rendering
 from tests.chart.rendering import Object
+from tests.docs import markdown
 
 pytestmark = pytest.mark.timeout(1800)  # the API server is built first, where the cache does not have it
 
@@ -55,6 +58,12 @@ def _helm(plane: ControlPlane, *words: str) -> str:
     return done.stdout
 
 
+def _kubectl(plane: ControlPlane, *words: str) -> None:
+    command = [str(programs.built(programs.KUBECTL)), f"--kubeconfig={plane.admin}", *words]
+    done = subprocess.run(command, cwd=rendering.REPOSITORY, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+
+
 def _there(admin: Api, items: list[Object]) -> set[tuple[str, str]]:
     return {
         (item["kind"], item["metadata"]["name"])
@@ -82,6 +91,43 @@ def test_a_release_is_installed_upgraded_and_removed_without_a_trace(plane: Cont
     _helm(plane, "uninstall", rendering.RELEASE)
     assert _there(admin, [*first, *second]) == set()
     assert not admin.list("Secret", rendering.NAMESPACE)
+
+
+def test_an_upgrade_may_change_the_names_of_objects_but_not_what_their_selectors_have(
+    plane: ControlPlane, admin: Api
+) -> None:
+    given = (rendering.RELEASE, str(rendering.CHART), f"--values={rendering.VALUES['minimal']}")
+    _helm(plane, "install", *given)
+    try:
+        _helm(plane, "upgrade", *given, "--set=fullnameOverride=sf")
+        assert admin.find("Deployment", "sf-controller", rendering.NAMESPACE, api_version="apps/v1")
+        assert not _there(admin, rendering.of_kind("Deployment", rendering.installed("minimal")))
+        with pytest.raises(AssertionError, match=r"spec\.selector: .*field is immutable"):
+            _helm(plane, "upgrade", *given, "--set=fullnameOverride=sf,nameOverride=block")
+    finally:
+        _helm(plane, "uninstall", rendering.RELEASE)
+
+
+def test_without_helm_all_is_installed_and_removed_as_the_page_says(plane: ControlPlane, admin: Api) -> None:
+    """But for the namespace, whose end takes a controller that does not run here."""
+    blocks = [body for kind, body in markdown.blocks((rendering.PLAIN / "README.md").read_text()) if kind == "console"]
+    commands = [line.removeprefix("$ kubectl ").split() for block in blocks for line in block.splitlines()]
+    apply, delete, leases = (
+        next(command for command in commands if words <= {*command})
+        for words in ({"apply", "-k"}, {"delete", "-f"}, {"delete", "leases"})
+    )
+    expected = rendering.objects((rendering.PLAIN / "csi-solidfire.yaml").read_text())
+    _kubectl(plane, *apply)
+    assert len(_there(admin, expected)) == len(expected)
+    held = leases[leases.index("leases") + 1 :]
+    for name in held:
+        admin.apply(
+            {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": {"name": name}}, rendering.NAMESPACE
+        )
+    _kubectl(plane, *delete)
+    _kubectl(plane, *leases)
+    assert _there(admin, expected) == set()
+    assert not {item["metadata"]["name"] for item in admin.list("Lease", rendering.NAMESPACE)} & {*held}
 
 
 def test_an_upgrade_may_change_everything_but_a_classes_parameters(plane: ControlPlane, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from csi_solidfire.storage.parameters import Parameters
+from lab import programs
 from lab.kube import Api
 from tests.chart import rendering
 
@@ -54,6 +55,21 @@ def test_the_example_of_a_secret_for_each_namespace_lets_it_be_read(tmp_path: Pa
     last = [role["rules"][-1] for role in rendering.of_kind("ClusterRole", found)]
     read = {"apiGroups": [""], "resources": ["secrets"], "resourceNames": ["solidfire-admin"], "verbs": ["get"]}
     assert last == [read, read]
+
+
+@pytest.mark.parametrize("page", ["docs/how-to/install.md", "deploy/kubernetes/README.md"])
+def test_the_leases_that_stay_are_called_what_the_sidecars_may_call_them(page: str) -> None:
+    """Nobody else knows that they are the driver's: they have no labels."""
+    (told,) = re.findall(r"delete leases (.+)", (rendering.REPOSITORY / page).read_text())
+    roles = rendering.of_kind("Role", rendering.objects(rendering.text("minimal")))
+    rules = [rule for role in roles for rule in role["rules"]]
+    assert told.split() == [
+        name for rule in rules if "leases" in rule["resources"] for name in rule.get("resourceNames", [])
+    ]
+
+
+def test_the_page_says_with_which_helm_it_was_tried() -> None:
+    assert f"helm {programs.HELM.version}" in (_PAGES / "install.md").read_text()
 
 
 def test_what_is_said_of_openshift_leaves_the_user_to_it(tmp_path: Path) -> None:
