@@ -86,7 +86,7 @@ def test_a_silent_array_restarts_nobody(values: str, kind: str) -> None:
     driver = containers(one(kind, _found(values)))["driver"]
     paths = {probe: driver[f"{probe}Probe"]["httpGet"]["path"] for probe in ("liveness", "startup", "readiness")}
     assert paths == {"liveness": "/livez", "startup": "/livez", "readiness": "/readyz"}
-    # Probe asks the array and may take five seconds.
+    # It asks the arrays, which takes seconds while they are silent.
     assert driver["readinessProbe"]["timeoutSeconds"] > 5
 
 
