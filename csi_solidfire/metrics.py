@@ -196,7 +196,7 @@ class _Handler(BaseHTTPRequestHandler):
         elif path == "/healthz":
             self._say(self._health)
         elif path == "/readyz":
-            _ready.set(self._say(self._readiness))
+            self._say(self._readiness, _ready)
         elif path == "/livez":
             self._say(self._life)
         else:
@@ -213,14 +213,15 @@ class _Handler(BaseHTTPRequestHandler):
         self.driver.alive()
         return _OK
 
-    def _say(self, ask: Callable[[], str]) -> bool:
+    def _say(self, ask: Callable[[], str], shown: Gauge | None = None) -> None:
         try:
             text = ask()
         except Exception as error:  # noqa: BLE001 - whatever went wrong, the driver did not answer
             log.warning("the driver does not answer on its own socket", error=str(error))
             text = "not answering"
+        if shown is not None:
+            shown.set(text == _OK)
         self._answer(200 if text == _OK else 503, "text/plain; charset=utf-8", f"{text}\n".encode())
-        return text == _OK
 
     def _answer(self, status: int, content_type: str, body: bytes) -> None:
         with contextlib.suppress(ConnectionError):  # Who asked has not waited for the answer.
