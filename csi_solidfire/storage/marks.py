@@ -35,7 +35,8 @@ class VolumeMark:
         fencing: Publishing moves it to an account of the node, unpublishing locks it.
         mutual_chap: Nodes are given what proves the array to them, too.
         nodes: Where it is published, and how.
-        last: Hostname of the node it was last published to alone.
+        last: The node it was last published to alone, as its id is written; in marks of old its hostname only, which
+            no machine can be told from another by.
         given: Ids of the accounts whose credentials opened it so far, the latest last.
     """
 
@@ -83,10 +84,12 @@ class VolumeMark:
     def with_nodes(self, nodes: Mapping[NodeId, Attachment]) -> VolumeMark:
         return replace(self, nodes=nodes)
 
-    def given_to(self, hostname: str, account_id: int) -> VolumeMark:
-        """Note that a node alone has it now, with the credentials of an account."""
+    def given_to(self, node: NodeId, account_id: int) -> VolumeMark:
+        """Note that a node alone has it from now on, with the credentials of an account."""
+        if node in self.nodes and self.given[-1:] == (account_id,):
+            return self  # It has: whatever an older mark says of it, a volume in use is left as it is.
         earlier = tuple(known for known in self.given if known != account_id)
-        return replace(self, last=hostname, given=(*earlier, account_id)[-_GIVEN_KEPT:])
+        return replace(self, last=str(node), given=(*earlier, account_id)[-_GIVEN_KEPT:])
 
     def attributes(self, others: Mapping[str, Any]) -> dict[str, Any]:
         """Return the whole attributes object: `others` with this mark in it.

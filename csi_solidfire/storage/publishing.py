@@ -7,7 +7,8 @@ and moving end it) nor the credentials to make a new one.
 
 A node that lost it goes on trying to log in, and holds what it had not written yet. When the volume comes back to
 it, having been another node's in between, that must not reach the disk: so the volume is then put into an
-account of the node whose secrets it was never given under (`VolumeMark.given`).
+account of the node whose secrets it was never given under (`VolumeMark.given`). So it is when it comes to another
+machine of the same hostname, which has the same accounts.
 """
 
 from __future__ import annotations
@@ -78,9 +79,9 @@ def _hand_over(
             f"account {account.username} owns {len(account.volumes)} volumes, the most an account may"
         )
     chap_of(account, mutual=mark.mutual_chap)  # Refuses now what could not log in afterwards.
-    wanted = mark.with_nodes({**mark.nodes, node: attachment})
-    if mark.fencing and attachment.mode.is_single_node:
-        wanted = wanted.given_to(node.hostname, account.account_id)
+    alone = mark.fencing and attachment.mode.is_single_node
+    wanted = mark.given_to(node, account.account_id) if alone else mark
+    wanted = wanted.with_nodes({**mark.nodes, node: attachment})
     access = _access(wanted.nodes)
     if (volume.account_id, volume.access, mark) == (account.account_id, access, wanted):
         return account, volume
@@ -112,7 +113,9 @@ def _account(cluster: Cluster, volume: Volume, mark: VolumeMark, node: NodeId, a
     """
     fenced = mark.fencing and attachment.mode.is_single_node
     owner = AccountMark(node.hostname if fenced else "", mark.namespace)
-    if mark.last == node.hostname if fenced else mark.nodes:
+    # A machine that was installed anew keeps its hostname and gets another initiator: the old one may be alive, and
+    # go on trying with what it was given.
+    if (node in mark.nodes or mark.last == str(node)) if fenced else mark.nodes:
         try:
             account = cluster.client.get_account_by_id(volume.account_id)
         except UnknownAccount:

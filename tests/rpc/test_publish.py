@@ -187,7 +187,7 @@ def test_other_peoples_attributes_are_kept(array: Array, driver: Driver) -> None
     unpublish(driver, handle)
     kept = ask.volume(array, handle)["attributes"]
     assert {key: kept[key] for key in others} == others
-    assert kept[KEY] == {"name": "pvc-1", "namespace": "shop", "claim": "data", "last": "node-1", "given": [1]}
+    assert kept[KEY] == {"name": "pvc-1", "namespace": "shop", "claim": "data", "last": NODE_1, "given": [1]}
 
 
 def test_room_is_made_in_the_attributes_by_leaving_the_claims_name_out(array: Array, driver: Driver) -> None:

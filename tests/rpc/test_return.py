@@ -9,8 +9,10 @@ from __future__ import annotations
 from csi_solidfire.handles import Chap
 from lab.array import Array
 from tests.support import ask
-from tests.support.ask import NODE_1, NODE_2, accounts, create, publish, unpublish
+from tests.support.ask import KEY, NODE_1, NODE_2, accounts, create, publish, unpublish
 from tests.support.driver import Driver, wait_until
+
+REINSTALLED = "node-1/iqn.1993-08.org.debian:01:ffffffffffff"  # NODE_1's hostname on another machine
 
 
 def _moved(driver: Driver, handle: str, node: str) -> dict[str, str]:
@@ -72,3 +74,51 @@ def test_another_controller_knows_it_too(array: Array, driver: Driver) -> None:
         _moved(second, handle, NODE_2)
     with Driver(array) as third:
         assert _moved(third, handle, NODE_1)[Chap.PASSWORD] != first[Chap.PASSWORD]
+
+
+def test_another_machine_of_the_same_hostname_gets_what_the_first_one_never_had(array: Array, driver: Driver) -> None:
+    """The first was believed dead; its hostname is another machine's now, and it goes on trying to log in."""
+    handle, other, new = create(driver), create(driver, "pvc-2"), create(driver, "pvc-3")
+    old = [_moved(driver, each, NODE_1) for each in (handle, other)]
+    unpublish(driver, other, NODE_1)
+    attached = _moved(driver, new, REINSTALLED)
+    before = ask.volume(array, new)
+    given = [_moved(driver, each, REINSTALLED) for each in (handle, other)]
+    assert {each[Chap.PASSWORD] for each in old}.isdisjoint(each[Chap.PASSWORD] for each in given)
+    assert {each[Chap.PASSWORD_IN] for each in old}.isdisjoint(each[Chap.PASSWORD_IN] for each in given)
+    assert given[0] == given[1], "they are for one node and namespace"
+    assert given[0][Chap.USERNAME].startswith("node-1-shop-")
+    assert ask.volume(array, new) == before
+    assert publish(driver, new, REINSTALLED)[Chap.PASSWORD] == attached[Chap.PASSWORD]
+
+
+def test_nor_does_the_first_machine_get_its_own_again(array: Array, driver: Driver) -> None:
+    handle = create(driver)
+    given = [_moved(driver, handle, node) for node in (NODE_1, REINSTALLED, NODE_1, REINSTALLED)]
+    assert len({credentials[Chap.PASSWORD] for credentials in given}) == len(given)
+    assert _moved(driver, handle, REINSTALLED) == given[-1]
+
+
+def test_the_account_that_the_first_machine_knows_goes_with_its_last_volume(array: Array, driver: Driver) -> None:
+    handle = create(driver)
+    old = _moved(driver, handle, NODE_1)
+    _moved(driver, handle, REINSTALLED)
+    wait_until(lambda: "node-1-shop" not in accounts(array))
+    new = _moved(driver, create(driver, "pvc-2"), REINSTALLED)
+    assert new[Chap.USERNAME] == old[Chap.USERNAME] == "node-1-shop"
+    assert new[Chap.PASSWORD] != old[Chap.PASSWORD]
+
+
+def test_a_mark_that_knows_the_hostname_only_does_not_say_which_machine_it_was(array: Array, driver: Driver) -> None:
+    """Earlier releases wrote it. A volume in use is left as it is all the same."""
+    handle = create(driver)
+    old = _moved(driver, handle, NODE_1)
+    attributes = ask.volume(array, handle)["attributes"]
+    attributes[KEY]["last"] = "node-1"
+    array.call("ModifyVolume", {"volumeID": 1, "attributes": attributes})
+    before = ask.volume(array, handle)
+    assert publish(driver, handle, NODE_1)[Chap.PASSWORD] == old[Chap.PASSWORD]
+    assert ask.volume(array, handle) == before
+    new = _moved(driver, handle, NODE_1)
+    assert new[Chap.PASSWORD] != old[Chap.PASSWORD]
+    assert _moved(driver, handle, NODE_1) == new

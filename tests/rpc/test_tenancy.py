@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,8 +45,8 @@ FOREIGN: list[dict[str, Any]] = [
 ]
 
 
-def _node(host: str) -> str:
-    return f"{host}/iqn.1993-08.org.debian:01:{host}"
+def _node(host: str, machine: int = 0) -> str:
+    return f"{host}/iqn.1993-08.org.debian:01:{host}:{machine}"
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ class Given:
     """Credentials that a node was given once to open a volume, for a namespace.
 
     Attributes:
-        turn: How many other nodes had had the volume alone by then.
+        turn: How many other machines had had the volume alone by then.
     """
 
     chap: tuple[str, ...]
@@ -86,6 +87,7 @@ class Tenants(RuleBasedStateMachine):
         self.given: list[Given] = []
         self.others: dict[str, Any] = {}
         self.number = 0
+        self.machines: Counter[str] = Counter()
 
     @initialize(
         target=handles,
@@ -115,18 +117,19 @@ class Tenants(RuleBasedStateMachine):
             assert nodes
             assert code in (grpc.StatusCode.FAILED_PRECONDITION, grpc.StatusCode.ALREADY_EXISTS)
             return
-        assert not (alone and set(nodes) - {_node(host)}), "a second node got what one has alone"
+        node = self._now(host)
+        assert not (alone and set(nodes) - {node}), "a second node got what one has alone"
         volume = self.known[handle]
-        if how != "shared" and volume.holder != host:
+        if how != "shared" and volume.holder != node:
             volume.turn += 1
-            volume.holder = host
+            volume.holder = node
         chap = _chap(context)
         self.given.append(Given(chap, host, volume.namespace, handle, volume.turn))
         assert self._opens(chap, ask.volume(self.array, handle)), "what the node was given does not open it"
 
     @rule(handle=handles, host=HOSTS)
     def unpublish(self, handle: str, host: str) -> None:
-        unpublish(self._driver, handle, _node(host))
+        unpublish(self._driver, handle, self._now(host))
 
     @rule(handle=handles)
     def unpublish_everywhere(self, handle: str) -> None:
@@ -149,6 +152,11 @@ class Tenants(RuleBasedStateMachine):
         delete(self._driver, handle)
         del self.known[handle]
         return multiple()
+
+    @rule(host=HOSTS)
+    def reinstall(self, host: str) -> None:
+        """Another machine gets the hostname; the one that had it may be alive, and nothing is told to the driver."""
+        self.machines[host] += 1
 
     @rule()
     def rotate(self) -> None:
@@ -237,6 +245,9 @@ class Tenants(RuleBasedStateMachine):
         assert self.driver
         return self.driver
 
+    def _now(self, host: str) -> str:
+        return _node(host, self.machines[host])
+
     def _create(self, host: str, namespace: str, kind: dict[str, Any]) -> str:
         self.number += 1
         handle = create(self._driver, f"pvc-{self.number}", host=host, namespace=namespace, **kind)
@@ -245,7 +256,7 @@ class Tenants(RuleBasedStateMachine):
 
     def _try_to_publish(self, handle: str, host: str, how: str) -> tuple[dict[str, str], grpc.StatusCode | None]:
         try:
-            return publish(self._driver, handle, _node(host), capability=CAPABILITIES[how]), None
+            return publish(self._driver, handle, self._now(host), capability=CAPABILITIES[how]), None
         except grpc.RpcError as error:
             return {}, error.code()
 

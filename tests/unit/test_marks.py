@@ -79,6 +79,8 @@ def test_marks_of_every_release_are_understood() -> None:
         '{"name": "pvc-1", "namespace": "shop", "last": "node-1", "given": [7, 9]}': VolumeMark(
             "pvc-1", "shop", last="node-1", given=(7, 9)
         ),
+        '{"name": "pvc-1", "namespace": "shop", "last": "node-1/iqn.1993-08.org.debian:01:f0",'
+        ' "given": [7]}': VolumeMark("pvc-1", "shop", last=str(node), given=(7,)),
     }
     for text, mark in written.items():
         assert VolumeMark.of(_volume({KEY: json.loads(text)})) == mark
@@ -118,8 +120,17 @@ def test_the_claim_gives_way_and_nothing_else_does() -> None:
 
 
 def test_the_longest_names_there_are_fit_with_a_node() -> None:
-    """Names of 128 bytes whose JSON is longest, on a node with the longest name that Kubernetes takes."""
+    """Names of 128 bytes, on a node with the longest name that Kubernetes takes, given to twelve accounts before."""
     node = NodeId("n" * 63, "iqn.1993-08.org.debian:01:" + "f" * 30)
     attachment = Attachment(Mode.SINGLE_NODE_MULTI_WRITER, block=False, readonly=False)
-    mark = VolumeMark("\u00e9" * 64, "s" * 63, "c" * 253, recycle=True, fencing=False, nodes={node: attachment})
+    mark = VolumeMark(
+        "p" * 128,
+        "s" * 63,
+        recycle=True,
+        fencing=False,
+        mutual_chap=False,
+        nodes={node: attachment},
+        last=str(node),
+        given=tuple(range(10_001, 10_013)),
+    )
     assert VolumeMark.of(_volume(mark.attributes({}))) == mark
