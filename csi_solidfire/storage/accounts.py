@@ -22,6 +22,11 @@ _NAMES_TRIED = 2  # as many names of other people's accounts are too many to be 
 _SECRET_LENGTH = 16  # Element takes 12 to 16 characters.
 # Letters and digits: what every initiator, record file and shell passes on unharmed; 95 bits in 16 of them.
 _ALPHABET = string.ascii_letters + string.digits
+_Ids = cachetools.TTLCache[AccountMark, int]
+
+
+class Foreign(errors.Unavailable):
+    """An account that is not this driver's for that namespace: none of its secrets may reach anybody."""
 
 
 class Accounts:
@@ -30,7 +35,7 @@ class Accounts:
     def __init__(self, client: Client) -> None:
         self._client = client
         self._lock = threading.Lock()
-        self._ids: cachetools.TTLCache[AccountMark, int] = cachetools.TTLCache(10_000, _REMEMBER_SECONDS)
+        self._ids: _Ids = _new_ids()
         self._made = threading.local()
 
     def ensure_id(self, owner: AccountMark) -> int:
@@ -61,6 +66,39 @@ class Accounts:
                 self.forget(owner)
         return self._look_up(owner, avoid)
 
+    def get(self, account_id: int, namespace: str) -> Account:
+        """Return an account of ours for a namespace as the array has it now, retired or not.
+
+        Raises:
+            Foreign: It is somebody else's.
+        """
+        try:
+            account = self._client.get_account_by_id(account_id)
+        except UnknownAccount:
+            self.forget_id(account_id)
+            raise
+        mark = AccountMark.of(account)
+        if mark is None or mark.namespace != namespace:
+            self.forget_id(account_id)
+            raise Foreign(f"account {account.username} is not this driver's for namespace {namespace}")
+        return account
+
+    def is_ours(self, account_id: int, namespace: str) -> bool:
+        """Tell whether an account is ours for a namespace; no array call if it is remembered."""
+        with self._lock:
+            if any(known == account_id and owner.namespace == namespace for owner, known in self._ids.items()):
+                return True
+        try:
+            self.get(account_id, namespace)
+        except Foreign:
+            return False
+        return True
+
+    def forget_all(self) -> None:
+        """Forget every id: they are those of another array. What is being looked up there just now is not kept."""
+        with self._lock:
+            self._ids = _new_ids()
+
     def forget(self, owner: AccountMark) -> None:
         with self._lock:
             self._ids.pop(owner, None)
@@ -82,7 +120,7 @@ class Accounts:
             return self._ids.get(owner)
 
     def _look_up(self, owner: AccountMark, avoid: Collection[int]) -> Account:
-        foreign: list[str] = []
+        ids, foreign = self._ids, list[str]()
         for username in names.account_names(owner.hostname, owner.namespace):
             account = self._get_or_add(username, owner)
             mark = AccountMark.of(account)
@@ -91,7 +129,7 @@ class Accounts:
             elif account.account_id not in avoid and not mark.retired:
                 if not avoid:
                     with self._lock:
-                        self._ids[owner] = account.account_id
+                        ids[owner] = account.account_id
                 return account
             elif renewed := self._renew(account, owner):
                 return renewed
@@ -144,6 +182,10 @@ def chap_of(account: Account, *, mutual: bool) -> Chap:
     if not password or (mutual and password_in in ("", password)):
         raise errors.Refused(f"account {account.username} has no usable CHAP secrets on the array")
     return Chap(account.username, password, password_in if mutual else None)
+
+
+def _new_ids() -> _Ids:
+    return cachetools.TTLCache(10_000, _REMEMBER_SECONDS)
 
 
 def _new_secret() -> str:

@@ -43,7 +43,10 @@ class Cluster:
 
     def info(self) -> ClusterInfo:
         info = self._fact("info", self.client.get_cluster_info)
-        self.last_known_id = info.unique_id
+        if info.unique_id != self.last_known_id:
+            # Another array behind the address has accounts of the same numbers, and they are other people's.
+            self.accounts.forget_all()
+            self.last_known_id = info.unique_id
         return info
 
     def limits(self) -> Limits:
@@ -92,6 +95,7 @@ class Cluster:
             )
         if spelt.cluster_id != self.info().unique_id:
             self.forget()
+            self.accounts.forget_all()  # Some may have been looked up on the other array.
             raise errors.Unavailable(
                 f"{self.host}: volume {volume.volume_id} belongs to cluster {spelt.cluster_id}; asking anew"
             )

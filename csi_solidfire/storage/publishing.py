@@ -23,7 +23,7 @@ from csi_solidfire.element.types import Account, Volume
 from csi_solidfire.handles import Chap, NodeId, PublishContext, VolumeHandle
 from csi_solidfire.storage import volumes
 from csi_solidfire.storage.access import Attachment
-from csi_solidfire.storage.accounts import chap_of
+from csi_solidfire.storage.accounts import Foreign, chap_of
 from csi_solidfire.storage.cluster import Cluster
 from csi_solidfire.storage.marks import KEY, AccountMark, VolumeMark
 
@@ -116,13 +116,11 @@ def _account(cluster: Cluster, volume: Volume, mark: VolumeMark, node: NodeId, a
     # A machine that was installed anew keeps its hostname and gets another initiator: the old one may be alive, and
     # go on trying with what it was given.
     if (node in mark.nodes or mark.last == str(node)) if fenced else mark.nodes:
-        try:
-            account = cluster.client.get_account_by_id(volume.account_id)
-        except UnknownAccount:
-            cluster.accounts.forget_id(volume.account_id)
-            raise
-        if not fenced or _may_stay(mark, node, owner, account):
-            return account
+        # In somebody else's account it does not stay: no node of ours is ever given what opens that.
+        with contextlib.suppress(Foreign):
+            account = cluster.accounts.get(volume.account_id, mark.namespace)
+            if not fenced or _may_stay(mark, node, owner, account):
+                return account
     return cluster.accounts.ensure(owner, avoid=mark.given if fenced else ())
 
 

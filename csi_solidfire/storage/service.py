@@ -131,7 +131,7 @@ class Storage:
         """
 
         def chap() -> Chap:
-            return chap_of(cluster.client.get_account_by_id(volume.account_id), mutual=mark.mutual_chap)
+            return chap_of(cluster.accounts.get(volume.account_id, mark.namespace), mutual=mark.mutual_chap)
 
         try:
             chap_secrets.ensure(mark.name, handle, mark.full_claim, chap)

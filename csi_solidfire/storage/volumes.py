@@ -7,6 +7,7 @@ volume's attributes. A volume without the driver's mark is left alone.
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from csi_solidfire import errors, logs
@@ -75,9 +76,9 @@ def ensure(cluster: Cluster, spec: VolumeSpec) -> Volume:
     policy = _policy_id(cluster, spec, there)
     if there:
         _check_fits(there, spec, policy)
-        return there
+        return _among_ours(cluster, spec, there)
     size = _size(spec, cluster)
-    cluster.info()  # Needed below, where a refusal to tell it would come too late.
+    cluster.info()  # Needed below, where a refusal to tell it would come too late; and is it the array it was?
     volume = _create(cluster, spec, size, policy)
     cluster.handle_of(volume)
     if volume.total_size < size:
@@ -100,6 +101,33 @@ def _find(cluster: Cluster, name: str) -> Volume | None:
     return None
 
 
+def _among_ours(cluster: Cluster, spec: VolumeSpec, volume: Volume) -> Volume:
+    """Return a volume that was found, moved to an account of ours if it is in somebody else's.
+
+    It may have been born there, if an id that was remembered for an account of ours met another array behind the
+    address. Whoever has that account can log in to it.
+
+    Raises:
+        errors.Unavailable: That failed. The volume is there, so no reason for it can be final.
+    """
+
+    def move(account_id: int) -> Volume:
+        after = cluster.client.modify_volume(volume.volume_id, account_id=account_id)
+        if (after.volume_id, after.account_id) != (volume.volume_id, account_id):
+            raise errors.Unavailable(f"ModifyVolume: it is not in account {account_id}; asking again")
+        return after
+
+    mark = VolumeMark.of(volume)
+    try:
+        if cluster.accounts.is_ours(volume.account_id, spec.namespace):
+            return volume
+        if mark is None or mark.nodes:
+            raise errors.Unavailable(f"account {volume.account_id} is somebody else's, and the volume is published")
+        return _in_account_of(cluster, spec.owner, move)
+    except errors.DriverError as error:
+        raise errors.Unavailable(f"volume {volume.volume_id} is there, its account is not right: {error}") from error
+
+
 def _policy_id(cluster: Cluster, spec: VolumeSpec, there: Volume | None) -> int | None:
     """Return the id of the QoS policy asked for."""
     if not spec.parameters.qos_policy:
@@ -114,10 +142,7 @@ def _policy_id(cluster: Cluster, spec: VolumeSpec, there: Volume | None) -> int 
 
 
 def _create(cluster: Cluster, spec: VolumeSpec, size: int, policy: int | None) -> Volume:
-    """Create it in the owner's account, once more if the account was removed since it was last seen."""
-    attributes = spec.mark.attributes({})
-    for retry in (True, False):
-        account_id = cluster.accounts.ensure_id(spec.owner)
+    def create(account_id: int) -> Volume:
         try:
             return cluster.client.create_volume(
                 name=names.volume_name(spec.name),
@@ -129,15 +154,30 @@ def _create(cluster: Cluster, spec: VolumeSpec, size: int, policy: int | None) -
                 attributes=attributes,
             )
         except UnknownAccount:
-            cluster.accounts.forget(spec.owner)
-            if not retry:
-                raise
+            raise
         except LimitExceeded as error:
             raise errors.Exhausted(f"{error} ({_advice(error, cluster, spec)})") from error
         except ElementError:
             if policy is not None:
                 cluster.forget()  # Perhaps the policy was removed and made anew under another number.
             raise
+
+    attributes = spec.mark.attributes({})
+    return _in_account_of(cluster, spec.owner, create)
+
+
+def _in_account_of(cluster: Cluster, owner: AccountMark, put: Callable[[int], Volume]) -> Volume:
+    """Put a volume into the owner's account, once more if the account was removed since it was last seen."""
+    for retry in (True, False):
+        account_id = cluster.accounts.ensure_id(owner)
+        try:
+            volume = put(account_id)
+        except UnknownAccount:
+            cluster.accounts.forget(owner)
+            if not retry:
+                raise
+        else:
+            return volume
     raise AssertionError("unreachable: the second try returns or raises")
 
 

@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
-from typing import Any
 
 import pytest
 
@@ -16,6 +15,7 @@ from csi_solidfire import errors
 from csi_solidfire.handles import Chap, VolumeHandle
 from csi_solidfire.kube.client import connect
 from csi_solidfire.kube.secrets import ChapSecrets
+from tests.support.secrets_api import kubeconfig_of
 
 DRIVER = "csi-solidfire.io"
 HANDLE = VolumeHandle.parse("lab1.1")
@@ -44,21 +44,10 @@ def answering(directory: Path, answer: bytes, asked: list[str]) -> Iterator[Chap
         Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}).start()
         try:
             kubeconfig = directory / "kubeconfig"
-            kubeconfig.write_text(json.dumps(_kubeconfig(f"http://127.0.0.1:{server.server_port}")))
+            kubeconfig.write_text(json.dumps(kubeconfig_of(f"http://127.0.0.1:{server.server_port}")))
             yield ChapSecrets(connect(kubeconfig), "storage", DRIVER)
         finally:
             server.shutdown()
-
-
-def _kubeconfig(server: str) -> dict[str, Any]:
-    return {
-        "apiVersion": "v1",
-        "kind": "Config",
-        "current-context": "it",
-        "clusters": [{"name": "it", "cluster": {"server": server}}],
-        "users": [{"name": "it", "user": {}}],
-        "contexts": [{"name": "it", "context": {"cluster": "it", "user": "it"}}],
-    }
 
 
 def _ensure(secrets: ChapSecrets) -> None:

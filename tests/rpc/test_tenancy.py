@@ -135,11 +135,13 @@ class Tenants(RuleBasedStateMachine):
     def unpublish_everywhere(self, handle: str) -> None:
         unpublish(self._driver, handle, "")
 
-    @rule(handle=handles, hosts=st.lists(HOSTS, min_size=2, max_size=5))
-    def move(self, handle: str, hosts: list[str]) -> None:
-        """From node to node, as Kubernetes does when it loses one after the other."""
-        for host in hosts:
+    @rule(handle=handles, hosts=st.lists(st.tuples(HOSTS, st.booleans()), min_size=2, max_size=5))
+    def move(self, handle: str, hosts: list[tuple[str, bool]]) -> None:
+        """From node to node, as Kubernetes does when it loses one after the other; some are installed anew before."""
+        for host, anew in hosts:
             unpublish(self._driver, handle, "")
+            if anew:
+                self.reinstall(host)
             self.publish(handle, host, "alone")
 
     @rule(target=handles, handle=consumes(handles))
@@ -153,7 +155,6 @@ class Tenants(RuleBasedStateMachine):
         del self.known[handle]
         return multiple()
 
-    @rule(host=HOSTS)
     def reinstall(self, host: str) -> None:
         """Another machine gets the hostname; the one that had it may be alive, and nothing is told to the driver."""
         self.machines[host] += 1

@@ -65,6 +65,13 @@ def _is(*volumes: tuple[Any, ...], among: set[str]) -> Callable[[Array], bool]:
     return settled
 
 
+def _in_another_account(driver: Driver, array: Array) -> None:
+    create(driver)
+    theirs = array.call("AddAccount", {"username": "backup"})["accountID"]
+    array.call("ModifyVolume", {"volumeID": 1, "accountID": theirs})
+    array.call("RemoveAccount", {"accountID": 1})  # Or the next controller's sweep does.
+
+
 def _policy(driver: Driver, array: Array) -> None:
     array.call("CreateQoSPolicy", {"name": "gold", "qos": {"minIOPS": 100}})
 
@@ -131,6 +138,12 @@ SCENES = [
         _create(parameters={"qosPolicy": "gold"}),
         _is(("pvc-1", "active", "node-1-shop", "readWrite", []), among=set()),
         _policy,
+    ),
+    Scene(
+        "create what is in somebody else's account",
+        _create(),
+        _is(("pvc-1", "active", "node-1-shop", "readWrite", []), among={"backup"}),
+        _in_another_account,
     ),
     Scene("delete", _delete, _is(among={"node-1-shop"}), _created),
     Scene(
