@@ -151,8 +151,9 @@ class Client:
         return next((volume for volume in found if volume.volume_id == volume_id), None)
 
     def find_volumes_named(self, name: str) -> list[Volume]:
-        """Return the active volumes of a name."""
-        return [volume for volume in self._list(volumeName=name, volumeStatus="active") if _is_active(volume, name)]
+        """Return the volumes of a name in whatever state they are, deleted and not yet purged ones included."""
+        # Filtered again: an array that ignores a filter must not make us take another volume for ours.
+        return [volume for volume in self._list(volumeName=name) if volume.name == name]
 
     def list_active_volumes(self, start_volume_id: int, limit: int) -> list[Volume]:
         """Return a page of active volumes by ascending id, from `start_volume_id`, which need not exist, upwards."""
@@ -218,11 +219,6 @@ class Client:
 
     def _volume(self, method: str, params: Mapping[str, Any], *, repeat: bool) -> Volume:
         return Volume.from_json(member(method, self._call(method, params, repeat=repeat), "volume", dict))
-
-
-def _is_active(volume: Volume, name: str) -> bool:
-    """Filter again: an array that ignores a filter must not make us take another volume for ours."""
-    return volume.status == "active" and volume.name == name
 
 
 def _version(text: object) -> tuple[int, int]:

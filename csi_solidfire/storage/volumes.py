@@ -87,8 +87,14 @@ def ensure(cluster: Cluster, spec: VolumeSpec) -> Volume:
 
 
 def _find(cluster: Cluster, name: str) -> Volume | None:
-    """Return the active volume that bears the CSI name."""
-    candidates = cluster.client.find_volumes_named(names.volume_name(name))
+    """Return the volume that bears the CSI name; one in the recycle bin does not come back.
+
+    Raises:
+        errors.Unavailable: There are several, or it is not active yet: a second one must not be made meanwhile.
+    """
+    candidates = [
+        volume for volume in cluster.client.find_volumes_named(names.volume_name(name)) if volume.status != "deleted"
+    ]
     ours = [volume for volume in candidates if (mark := VolumeMark.of(volume)) and mark.name == name]
     if len(ours) > 1:
         ids = " and ".join(str(volume.volume_id) for volume in ours)
@@ -96,7 +102,9 @@ def _find(cluster: Cluster, name: str) -> Volume | None:
             f"volumes {ids} all claim to be {name}: delete the one that holds no data, then this goes on"
         )
     for volume in ours:
-        cluster.handle_of(volume)
+        handle = cluster.handle_of(volume)
+        if volume.status != "active":
+            raise errors.Unavailable(f"volume {handle} is in state {volume.status}")
         return volume
     return None
 

@@ -123,7 +123,7 @@ class Array:
 
     @property
     def settings(self) -> Settings:
-        """What can be changed while it runs: clone_seconds, capacity, fullness."""
+        """What can be changed while it runs: clone_seconds, create_seconds, capacity, fullness."""
         return self.cluster.settings
 
     @property

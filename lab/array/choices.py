@@ -14,6 +14,8 @@ Some decisions are the shape of the code. They are:
   that relies on folded case finds nothing here, and notices.
 * Names of accounts, access groups, policies and snapshots may have any characters; lengths count characters.
 * A running clone is in no list (`methods.volume_lists`), not even by volumeIDs: it was seen missing from the others.
+* A new volume that is not active yet is listed, as `init` (`Settings.create_seconds`): the documentation has it active
+  when CreateVolume answers, but it knows the state, and Trident and Cinder ask until the volume is in a list.
 * Unknown ids in ListVolumes' volumeIDs are left out: a listing is a filter.
 * GetVolumeCount and volumeCountMax count the recycle bin: both speak of what the cluster holds.
 * A move to another account, and a change between writable and read-only, end the volume's sessions

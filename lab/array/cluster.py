@@ -62,11 +62,13 @@ class Settings:
 
     Attributes:
         clone_seconds: How long a clone takes.
+        create_seconds: How long a new volume is `init` before it is active.
         capacity: Bytes. What clients may provision is five times that.
         fullness: `stage1Happy` to `stage5CompletelyConsumed`.
     """
 
     clone_seconds: float = 0.02
+    create_seconds: float = 0.0
     capacity: int = 64 * TIB
     fullness: str = "stage1Happy"
 
@@ -140,6 +142,8 @@ class Cluster:
         for volume in self.volumes:
             if volume.purge_at is not None:
                 self.at_time(volume.purge_at, "purge", volume.id)
+            if volume.status == "init":
+                self.at_time(volume.created, "created", volume.id)
         for job in self.jobs:
             if not job.done:
                 self.at_time(job.due, "job", job.id)

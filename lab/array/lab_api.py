@@ -11,7 +11,7 @@ GET    /lab/latency                     seconds before each call is carried out
 POST   /lab/latency  {"seconds": 0.02}
 GET    /lab/calls                       what was called so far, oldest first; secrets are starred
 DELETE /lab/calls                       forget them
-GET    /lab/settings                    clone_seconds, capacity, fullness
+GET    /lab/settings                    clone_seconds, create_seconds, capacity, fullness
 POST   /lab/settings {"fullness": "stage4Critical"}
 POST   /lab/clock    {"advance": 28800} move the clock forward, in seconds
 POST   /lab/refuse   {"seconds": 3}     refuse all connections, this interface's too, for that long

@@ -41,7 +41,7 @@ class Account(Row):
 
 @dataclass(frozen=True)
 class Volume(Row):
-    """A volume from creation to purge. Status is `init` (a clone that is being made), `active` or `deleted`."""
+    """A volume from creation to purge. Status is `init` (being made), `active` or `deleted`."""
 
     name: str
     account_id: int

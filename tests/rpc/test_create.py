@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 import grpc
@@ -236,3 +237,26 @@ def test_mutable_parameters_win(array: Array, driver: Driver) -> None:
 
 def test_what_the_provisioner_adds_is_taken(driver: Driver) -> None:
     create(driver, parameters=claim("shop", "data") | {"csi.storage.k8s.io/pv/name": "pvc-1"})
+
+
+@pytest.mark.parametrize("same", [True, False], ids=["the same controller", "another controller"])
+def test_a_volume_that_is_not_active_yet_is_not_made_twice(array: Array, driver: Driver, same: bool) -> None:
+    """The first call's answer may be lost while the array is still at work on the volume."""
+    array.settings.create_seconds = 3600.0
+    handle = create(driver)
+    with contextlib.nullcontext(driver) if same else Driver(array) as again:
+        for _ in range(2):
+            with refused(grpc.StatusCode.UNAVAILABLE, handle, "is in state init"):
+                create(again)
+        assert len(ask.volumes(array)) == 1
+        array.clock.advance(3600.0)
+        assert create(again) == handle
+        ask.publish(again, handle)
+
+
+def test_a_foreign_volume_of_that_name_in_any_state_is_not_waited_for(array: Array, driver: Driver) -> None:
+    account = array.call("AddAccount", {"username": "cinder"})["accountID"]
+    array.settings.create_seconds = 3600.0
+    array.call("CreateVolume", {"name": "pvc-1", "accountID": account, "totalSize": 10**9})
+    array.settings.create_seconds = 0.0
+    assert create(driver) == "lab1.2"

@@ -33,7 +33,7 @@ def list_volumes(cluster: Cluster, args: Args) -> Json:
     """Return volumes of every status, deleted ones too, unless a status is asked for."""
     if args.get("volumeIDs") and {"accounts", "startVolumeID", "limit"} & {name for name in args if args[name]}:
         raise ElementError(choices.BAD_COMBINATION, "volumeIDs excludes accounts, startVolumeID and limit")
-    found = [row for row in _candidates(cluster, args) if _wanted(row, args)]
+    found = [row for row in _candidates(cluster, args) if _wanted(row, args) and not _is_running_clone(cluster, row)]
     return {"volumes": [views.volume(cluster, row) for row in _page(found, args)]}
 
 
@@ -53,7 +53,6 @@ def _wanted(row: Volume, args: Args) -> bool:
     schemes = args.get("protectionSchemes")
     return (
         row.status == args.get("volumeStatus", row.status)
-        and row.status != "init"
         and row.name == args.get("volumeName", row.name)
         and (not args.get("accounts") or row.account_id in args["accounts"])
         and not args.get("isPaired", False)
@@ -66,10 +65,13 @@ def _page(found: list[Volume], args: Args) -> list[Volume]:
     return [row for row in found if row.id >= start][: args.get("limit", 10000)]
 
 
+def _is_running_clone(cluster: Cluster, row: Volume) -> bool:
+    return row.status == "init" and bool(cluster.jobs.count("running", row.id))
+
+
 def _listed(cluster: Cluster, rows: Iterable[Volume], args: Args) -> Json:
-    return {
-        "volumes": [views.volume(cluster, row) for row in _page([row for row in rows if row.status != "init"], args)]
-    }
+    found = [row for row in rows if not _is_running_clone(cluster, row)]
+    return {"volumes": [views.volume(cluster, row) for row in _page(found, args)]}
 
 
 @method("ListActiveVolumes", "1.0", "volumes read", *_PAGE, _VIRTUAL)

@@ -96,6 +96,7 @@ def _create(cluster: Cluster, name: str, args: Args) -> Volume:
             enable512e=args.get("enable512e", False),
             access=args.get("access", "readWrite"),
             attributes=lookup.attributes(cluster, args.get("attributes")),
+            status="init" if cluster.settings.create_seconds else "active",
             qos_policy_id=policy_id,
             fifo_size=args.get("fifoSize", 24),
             min_fifo_size=args.get("minFifoSize", 0),
@@ -106,8 +107,19 @@ def _create(cluster: Cluster, name: str, args: Args) -> Volume:
     check_fifo(cluster, row)
     cluster.undoable(lambda: cluster.data.delete(row.id))
     cluster.data.create(row.id, size)
-    targets.publish(cluster, row)
+    if row.status == "init":
+        cluster.at_time(row.created + cluster.settings.create_seconds, "created", row.id)
+    else:
+        targets.publish(cluster, row)
     return row
+
+
+@timer("created")
+def finish_creating(cluster: Cluster, volume_id: int) -> None:
+    """Make a new volume active and reachable; a clone has a timer of its own."""
+    row = cluster.volumes.get(volume_id)
+    if row is not None and row.status == "init" and not cluster.jobs.count("running", row.id):
+        targets.publish(cluster, cluster.volumes.put(replace(row, status="active")))
 
 
 def check_fifo(cluster: Cluster, row: Volume) -> None:
