@@ -46,7 +46,14 @@ class ChapSecrets:
                 f"name {shorten(name)} cannot be a Secret's: a-z, 0-9, - and ., up to {_LONGEST_NAME} characters"
             )
 
-    def ensure(self, name: str, handle: VolumeHandle, claim: str, chap: Chap | Callable[[], Chap]) -> None:
+    def ensure(
+        self,
+        name: str,
+        handle: VolumeHandle,
+        claim: str,
+        chap: Chap | Callable[[], Chap],
+        claimed_by: Callable[[VolumeHandle], bool],
+    ) -> None:
         """See to it that a volume's Secret is there, and that it holds the credentials if they are given outright.
 
         Args:
@@ -54,10 +61,12 @@ class ChapSecrets:
             handle: The volume.
             claim: `<namespace>/<name>` of its PersistentVolumeClaim, for people; may be empty.
             chap: The credentials, or what fetches them if the Secret turns out to be missing.
+            claimed_by: Tells whether another volume, which the Secret turns out to be for, is there still and has the
+                same name. It may raise `errors.Unavailable`.
 
         Raises:
             errors.Unavailable: Kubernetes did not answer, refused, or has a Secret of that name that is not the
-                driver's. The message says what to do.
+                driver's, or another volume's. The message says what to do.
         """
         for _ in range(_TRIES):
             try:
@@ -65,6 +74,7 @@ class ChapSecrets:
                 if there is None:
                     self._create(self._secret(name, handle, claim, _now(chap)))
                 elif isinstance(chap, Chap) or not self._is_of(there, handle):
+                    self._check_free(there, handle, claimed_by)
                     self._correct(there, self._secret(name, handle, claim, _now(chap)))
             except (Missing, Conflict):
                 continue  # Somebody else made, changed or removed it since it was read.
@@ -100,6 +110,22 @@ class ChapSecrets:
                 f" {self._driver_name}): remove it, then this goes on"
             )
         return there
+
+    def _check_free(self, there: Object, handle: VolumeHandle, claimed_by: Callable[[VolumeHandle], bool]) -> None:
+        """See to it that no volume loses the Secret that its node logs in with.
+
+        Raises:
+            errors.Unavailable: It is another volume's.
+        """
+        try:
+            other = VolumeHandle.parse(_labels(there).get(self._volume_label, ""))
+        except errors.NotFound:
+            return  # No volume has such a handle.
+        if other != handle and claimed_by(other):
+            raise errors.Unavailable(
+                f"{self._called(_name(there))} is that of volume {other}, whose name volume {handle} has, too: one is a"
+                " copy made on the array. Write another name into the copy's attribute, then this goes on"
+            )
 
     def _create(self, wanted: Object) -> None:
         self._api.call("create", self._called(_name(wanted)), self._path, body=wanted)

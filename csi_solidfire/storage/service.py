@@ -37,7 +37,14 @@ class ChapSecrets(Protocol):
 
     def check_name(self, name: str) -> None: ...
 
-    def ensure(self, name: str, handle: VolumeHandle, claim: str, chap: Chap | Callable[[], Chap]) -> None: ...
+    def ensure(
+        self,
+        name: str,
+        handle: VolumeHandle,
+        claim: str,
+        chap: Chap | Callable[[], Chap],
+        claimed_by: Callable[[VolumeHandle], bool],
+    ) -> None: ...
 
     def remove(self, handle: VolumeHandle) -> None: ...
 
@@ -120,9 +127,8 @@ class Storage:
                 self._add_secret(self._chap_secrets, cluster, spec.mark, handle, volume)
             return handle, volume
 
-    @staticmethod
     def _add_secret(
-        chap_secrets: ChapSecrets, cluster: Cluster, mark: VolumeMark, handle: VolumeHandle, volume: Volume
+        self, chap_secrets: ChapSecrets, cluster: Cluster, mark: VolumeMark, handle: VolumeHandle, volume: Volume
     ) -> None:
         """Give a volume its Secret if it has none; publishing keeps it up to date.
 
@@ -134,9 +140,26 @@ class Storage:
             return chap_of(cluster.accounts.get(volume.account_id, mark.namespace), mutual=mark.mutual_chap)
 
         try:
-            chap_secrets.ensure(mark.name, handle, mark.full_claim, chap)
+            chap_secrets.ensure(mark.name, handle, mark.full_claim, chap, self._claims(mark.name, cluster, handle))
         except errors.DriverError as error:
             raise errors.Unavailable(f"volume {handle} is made, its Secret is not: {error}") from error
+
+    def _claims(self, name: str, cluster: Cluster, handle: VolumeHandle) -> Callable[[VolumeHandle], bool]:
+        """Return what tells whether a volume is there and bears a name that the one with the handle has as well."""
+
+        def claims(other: VolumeHandle) -> bool:
+            try:
+                there = cluster if other.cluster_id == handle.cluster_id else self._clusters.of_handle(other, {})
+                volume = there.find(other)
+                mark = VolumeMark.of(volume) if volume and volume.status != "deleted" else None
+            except errors.DriverError as error:
+                raise errors.Unavailable(
+                    f"Secret {name} is that of volume {other}, and whether that is gone cannot be seen ({error});"
+                    " remove the Secret if it is, then this goes on"
+                ) from error
+            return mark is not None and mark.name == name
+
+        return claims
 
     @contextmanager
     def _tidying(self, cluster: Cluster) -> Iterator[None]:
@@ -169,7 +192,8 @@ class Storage:
                 published = publishing.publish(cluster, handle, node, attachment)
             self._janitor.note(cluster, published.left_account_id)
             if self._chap_secrets:
-                self._chap_secrets.ensure(published.name, handle, published.claim, published.chap)
+                claimed_by = self._claims(published.name, cluster, handle)
+                self._chap_secrets.ensure(published.name, handle, published.claim, published.chap, claimed_by)
             return published.context, published.chap if self._chap_in_context else None
 
     def unpublish(self, handle: VolumeHandle, node: NodeId | None, secrets: Secrets) -> None:

@@ -50,8 +50,12 @@ def answering(directory: Path, answer: bytes, asked: list[str]) -> Iterator[Chap
             server.shutdown()
 
 
+def _by_nobody(_: VolumeHandle) -> bool:
+    return False
+
+
 def _ensure(secrets: ChapSecrets) -> None:
-    secrets.ensure("pvc-1", HANDLE, "shop/data", Chap("node-1-shop", "a" * 12, "b" * 12))
+    secrets.ensure("pvc-1", HANDLE, "shop/data", Chap("node-1-shop", "a" * 12, "b" * 12), _by_nobody)
 
 
 def _remove(secrets: ChapSecrets) -> None:
@@ -99,5 +103,5 @@ def test_a_name_from_the_array_leads_nowhere_else(tmp_path: Path, name: str) -> 
     asked: list[str] = []
     chap = Chap("node-1-shop", "a" * 12, "b" * 12)
     with answering(tmp_path, b"{}", asked) as secrets, pytest.raises(errors.Unavailable, match="no Secret can have"):
-        secrets.ensure(name, HANDLE, "shop/data", chap)
+        secrets.ensure(name, HANDLE, "shop/data", chap, _by_nobody)
     assert not asked

@@ -257,22 +257,26 @@ def test_two_controllers_at_once_leave_one_right_secret(array: Array, chap_secre
                 assert content(admin) == credentials(array, handle)
 
 
+def _by_nobody(_: VolumeHandle) -> bool:
+    return False
+
+
 def test_one_that_somebody_makes_meanwhile_is_taken(chap_secrets: ChapSecrets, array: Array, admin: Api) -> None:
     """409 for the creation."""
     chap, handle = Chap("node-1-shop", "a" * 12, "b" * 12), VolumeHandle.parse("lab1.1")
 
     def slowly() -> Chap:
-        chap_secrets.ensure("pvc-1", handle, "", chap)
+        chap_secrets.ensure("pvc-1", handle, "", chap, _by_nobody)
         return chap
 
-    chap_secrets.ensure("pvc-1", handle, "", slowly)
+    chap_secrets.ensure("pvc-1", handle, "", slowly, _by_nobody)
     assert content(admin) == chap.to_map()
 
 
 def test_one_that_somebody_changes_meanwhile_is_read_again(chap_secrets: ChapSecrets, array: Array, admin: Api) -> None:
     """409 for the change, as often as others change it, and not for ever."""
     chap, handle = Chap("node-1-shop", "a" * 12, "b" * 12), VolumeHandle.parse("lab1.1")
-    chap_secrets.ensure("pvc-1", VolumeHandle.parse("lab1.2"), "", Chap("node-1-shop", "c" * 12))
+    chap_secrets.ensure("pvc-1", VolumeHandle.parse("lab1.2"), "", Chap("node-1-shop", "c" * 12), _by_nobody)
     changes = iter(range(100))
 
     def changing(times: int) -> Chap:
@@ -281,10 +285,10 @@ def test_one_that_somebody_changes_meanwhile_is_read_again(chap_secrets: ChapSec
         return chap
 
     with pytest.raises(errors.Unavailable, match="being changed by others"):
-        chap_secrets.ensure("pvc-1", handle, "", lambda: changing(100))
+        chap_secrets.ensure("pvc-1", handle, "", lambda: changing(100), _by_nobody)
     assert content(admin)[Chap.PASSWORD] == "c" * 12
     changes = iter(range(100))
-    chap_secrets.ensure("pvc-1", handle, "", lambda: changing(3))
+    chap_secrets.ensure("pvc-1", handle, "", lambda: changing(3), _by_nobody)
     assert content(admin) == chap.to_map()
 
 
