@@ -9,7 +9,17 @@ from typing import Any
 from csi_solidfire import errors
 from csi_solidfire.element.errors import NoSuchVolume
 from csi_solidfire.element.transport import NoSuchDialect, Transport
-from csi_solidfire.element.types import Account, Capacity, ClusterInfo, Limits, Qos, QosPolicy, Volume, member
+from csi_solidfire.element.types import (
+    Account,
+    Capacity,
+    ClusterInfo,
+    Limits,
+    Malformed,
+    Qos,
+    QosPolicy,
+    Volume,
+    member,
+)
 
 # QoS policies came with 10.0; every older dialect lacks something the driver sends.
 MINIMUM_VERSION = (10, 0)
@@ -43,14 +53,18 @@ class Client:
 
         Raises:
             errors.Refused: The array is older than the driver's minimum.
+            Malformed: It names no version at all.
         """
         # Without a lock: who has a second left must not wait for somebody who has thirty. It may be asked twice.
         answer = self._transport.call("1.0", "GetAPI", {}, repeat=True)
-        known = [_version(text) for text in member("GetAPI", answer, "supportedVersions", list)]
+        named = [_version(text) for text in member("GetAPI", answer, "supportedVersions", list)]
+        known = [version for version in named if version is not None]
+        if not known:
+            raise Malformed("GetAPI: the array's answer names no version")
         usable = [version for version in known if MINIMUM_VERSION <= version <= NEWEST_VERSION]
         if not usable:
             raise errors.Refused(
-                f"{self._transport.credentials.host} speaks Element API {max(known, default=(0, 0))[0]}.x; "
+                f"{self._transport.credentials.host} speaks Element API {max(known)[0]}.x; "
                 f"the driver needs {'.'.join(map(str, MINIMUM_VERSION))} or newer"
             )
         self._version = ".".join(map(str, max(usable)))
@@ -221,7 +235,7 @@ class Client:
         return Volume.from_json(member(method, self._call(method, params, repeat=repeat), "volume", dict))
 
 
-def _version(text: object) -> tuple[int, int]:
-    """Read `12.5`; (0, 0) for what is no version. As numbers, since "12.10" sorts before "12.9"."""
+def _version(text: object) -> tuple[int, int] | None:
+    """Read `12.5`; None for what is no version. As numbers, since "12.10" sorts before "12.9"."""
     match = re.fullmatch(r"(\d+)\.(\d+)", str(text))
-    return (int(match[1]), int(match[2])) if match else (0, 0)
+    return (int(match[1]), int(match[2])) if match else None

@@ -121,8 +121,7 @@ class Storage:
                 self._chap_secrets.check_name(spec.name)
             cluster = self._clusters.choose(secrets, spec.parameters.cluster)
             with self._tidying(cluster):
-                volume = volumes.ensure(cluster, spec)
-            handle = cluster.handle_of(volume)
+                handle, volume = volumes.ensure(cluster, spec)
             if self._chap_secrets:
                 self._add_secret(self._chap_secrets, cluster, spec.mark, handle, volume)
             return handle, volume

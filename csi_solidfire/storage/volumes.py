@@ -7,7 +7,7 @@ volume's attributes. A volume without the driver's mark is left alone.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from csi_solidfire import errors, logs
@@ -61,8 +61,8 @@ class VolumeSpec:
         )
 
 
-def ensure(cluster: Cluster, spec: VolumeSpec) -> Volume:
-    """Return the volume of that CSI name, creating it if there is none.
+def ensure(cluster: Cluster, spec: VolumeSpec) -> tuple[VolumeHandle, Volume]:
+    """Return the volume of that CSI name and its handle, creating it if there is none.
 
     One array call if it is there, two if not, besides what is remembered of cluster and account.
 
@@ -72,29 +72,44 @@ def ensure(cluster: Cluster, spec: VolumeSpec) -> Volume:
         errors.Exhausted: The array is full or at a limit; nothing was made.
         errors.Unavailable: It may have been made; the next call finds it.
     """
-    there = _find(cluster, spec.name)
-    policy = _policy_id(cluster, spec, there)
-    if there:
+    if found := _find(cluster, spec.name):
+        handle, there = found
+        with _not_final(f"volume {there.volume_id} of that name is there already"):
+            policy = _policy_id(cluster, spec)
         _check_fits(there, spec, policy)
-        return _among_ours(cluster, spec, there)
+        return handle, _among_ours(cluster, spec, there)
+    policy = _policy_id(cluster, spec)
     size = _size(spec, cluster)
     cluster.info()  # Needed below, where a refusal to tell it would come too late; and is it the array it was?
     volume = _create(cluster, spec, size, policy)
-    cluster.handle_of(volume)
+    with _not_final(f"volume {volume.volume_id} is made"):
+        handle = cluster.handle_of(volume)
     if volume.total_size < size:
         raise errors.Unavailable(f"CreateVolume: volume {volume.volume_id} has {volume.total_size} bytes, not {size}")
-    return volume
+    return handle, volume
 
 
-def _find(cluster: Cluster, name: str) -> Volume | None:
-    """Return the volume that bears the CSI name; one in the recycle bin does not come back.
+@contextlib.contextmanager
+def _not_final(because: str) -> Iterator[None]:
+    """Make UNAVAILABLE of a refusal that would have a volume forgotten which is there, or may be."""
+    try:
+        yield
+    except errors.Unavailable:
+        raise
+    except errors.DriverError as error:
+        raise errors.Unavailable(f"{error}; {because}") from error
+
+
+def _find(cluster: Cluster, name: str) -> tuple[VolumeHandle, Volume] | None:
+    """Return the volume that bears the CSI name, and its handle; one in the recycle bin does not come back.
 
     Raises:
-        errors.Unavailable: There are several, or it is not active yet: a second one must not be made meanwhile.
+        errors.Unavailable: There are several, or it is not active yet: a second one must not be made meanwhile. Or
+            it cannot be seen; then an earlier try may have made it, so no reason for that can be final.
     """
-    candidates = [
-        volume for volume in cluster.client.find_volumes_named(names.volume_name(name)) if volume.status != "deleted"
-    ]
+    with _not_final("whether an earlier try has made the volume cannot be seen"):
+        found = cluster.client.find_volumes_named(names.volume_name(name))
+    candidates = [volume for volume in found if volume.status != "deleted"]
     ours = [volume for volume in candidates if (mark := VolumeMark.of(volume)) and mark.name == name]
     if len(ours) > 1:
         ids = " and ".join(str(volume.volume_id) for volume in ours)
@@ -102,10 +117,11 @@ def _find(cluster: Cluster, name: str) -> Volume | None:
             f"volumes {ids} all claim to be {name}: delete the one that holds no data, then this goes on"
         )
     for volume in ours:
-        handle = cluster.handle_of(volume)
+        with _not_final(f"volume {volume.volume_id} of that name is there already"):
+            handle = cluster.handle_of(volume)
         if volume.status != "active":
             raise errors.Unavailable(f"volume {handle} is in state {volume.status}")
-        return volume
+        return handle, volume
     return None
 
 
@@ -136,17 +152,9 @@ def _among_ours(cluster: Cluster, spec: VolumeSpec, volume: Volume) -> Volume:
         raise errors.Unavailable(f"volume {volume.volume_id} is there, its account is not right: {error}") from error
 
 
-def _policy_id(cluster: Cluster, spec: VolumeSpec, there: Volume | None) -> int | None:
+def _policy_id(cluster: Cluster, spec: VolumeSpec) -> int | None:
     """Return the id of the QoS policy asked for."""
-    if not spec.parameters.qos_policy:
-        return None
-    try:
-        return cluster.qos_policy_id(spec.parameters.qos_policy)
-    except errors.InvalidRequest as error:
-        if there is None:
-            raise
-        # An earlier try may have made the volume while there was such a policy; a final word would have it forgotten.
-        raise errors.Unavailable(f"{error}; volume {there.volume_id} of that name is there already") from error
+    return cluster.qos_policy_id(spec.parameters.qos_policy) if spec.parameters.qos_policy else None
 
 
 def _create(cluster: Cluster, spec: VolumeSpec, size: int, policy: int | None) -> Volume:
