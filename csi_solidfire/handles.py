@@ -182,24 +182,29 @@ def _check_chap_value(where: str, key: str, value: str) -> None:
 
 @dataclass(frozen=True)
 class PublishContext:
-    """What a node needs to know of a published volume besides its credentials.
+    """What a node needs to know of a published volume besides its CHAP secrets.
 
     Attributes:
+        username: The account that the volume was in when this attachment was made. It does not change while the
+            attachment lasts; the volume's Secret does, once another node has the volume.
         portal: `<address>:<port>` of the cluster's storage address (SVIP); IPv6 addresses in brackets.
         iqn: The volume's target name.
         total_size: Bytes when it was published. The volume may have grown since and never shrinks.
     """
 
+    username: str
     portal: str
     iqn: str
     total_size: int
 
+    USERNAME = "username"
     PORTAL = "portal"
     IQN = "iqn"
     TOTAL_SIZE = "totalSize"
 
     def to_map(self) -> dict[str, str]:
-        return {self.PORTAL: self.portal, self.IQN: self.iqn, self.TOTAL_SIZE: str(self.total_size)}
+        where = {self.PORTAL: self.portal, self.IQN: self.iqn, self.TOTAL_SIZE: str(self.total_size)}
+        return {self.USERNAME: self.username, **where}
 
     @classmethod
     def from_map(cls, values: Mapping[str, str], handle: VolumeHandle) -> PublishContext:
@@ -208,7 +213,7 @@ class PublishContext:
         Raises:
             errors.InvalidRequest: A key is missing or malformed, or the target is another volume's.
         """
-        for key in (cls.PORTAL, cls.IQN, cls.TOTAL_SIZE):
+        for key in (cls.USERNAME, cls.PORTAL, cls.IQN, cls.TOTAL_SIZE):
             if not values.get(key):
                 raise errors.InvalidRequest(f"publish_context: {key} is missing or empty")
         if not re.fullmatch(r"([0-9A-Za-z.-]+|\[[0-9a-fA-F:]+\]):[0-9]{1,5}", values[cls.PORTAL], re.ASCII):
@@ -219,7 +224,7 @@ class PublishContext:
             )
         if not re.fullmatch(r"[1-9][0-9]{0,18}", values[cls.TOTAL_SIZE], re.ASCII):
             raise errors.InvalidRequest(f"publish_context: {cls.TOTAL_SIZE} must be a number of bytes")
-        return cls(values[cls.PORTAL], values[cls.IQN], int(values[cls.TOTAL_SIZE]))
+        return cls(values[cls.USERNAME], values[cls.PORTAL], values[cls.IQN], int(values[cls.TOTAL_SIZE]))
 
 
 def shorten(text: str, length: int = 140) -> str:

@@ -30,13 +30,14 @@ def stage_spec(request: csi_pb2.NodeStageVolumeRequest) -> StageSpec:
     _require(request, "volume_id", "staging_target_path", "volume_capability")
     access, mode = _capability(request.volume_capability)
     handle = handle_of(request)
+    target = PublishContext.from_map(request.publish_context, handle)
     return StageSpec(
         handle=handle,
         path=request.staging_target_path,
         access=access,
         read_only=mode in _READERS,
-        target=PublishContext.from_map(request.publish_context, handle),
-        chap=_chap(request.secrets, request.publish_context),
+        target=target,
+        chap=_chap(request, target),
     )
 
 
@@ -131,7 +132,22 @@ def _is_forbidden(name: str) -> bool:
     return propagation or name in _FORBIDDEN_FLAGS or name.startswith("x-")
 
 
-def _chap(secrets: Mapping[str, str], publish_context: Mapping[str, str]) -> Chap:
+def _chap(request: csi_pb2.NodeStageVolumeRequest, target: PublishContext) -> Chap:
+    """Return the credentials, if they are those of the attachment that the publish context is of.
+
+    kubelet reads the attachment first and the volume's Secret then. If it is held up between the two until another
+    node has the volume, the Secret has that node's credentials: they would open the volume beside it.
+    """
+    chap = _given(request.secrets, request.publish_context)
+    if chap.username != target.username:
+        raise errors.Unavailable(
+            f"secrets: not those of account {target.username}, under which volume {request.volume_id} was attached to "
+            "this node: it has been attached anew since, perhaps elsewhere; both have to be read again"
+        )
+    return chap
+
+
+def _given(secrets: Mapping[str, str], publish_context: Mapping[str, str]) -> Chap:
     chap = Chap.from_map(secrets, "secrets") or Chap.from_map(publish_context, "publish_context")
     if chap is None:
         raise errors.InvalidRequest(

@@ -64,7 +64,7 @@ def publish(cluster: Cluster, handle: VolumeHandle, node: NodeId, attachment: At
     except UnknownAccount:
         # It was empty and removed since it was looked up; this makes it anew.
         account, after = _hand_over(cluster, volume, mark, node, attachment)
-    context = PublishContext(portal, after.iqn, after.total_size)
+    context = PublishContext(account.username, portal, after.iqn, after.total_size)
     left = volume.account_id if volume.account_id != account.account_id else None
     return Published(mark.name, mark.full_claim, chap_of(account, mutual=mark.mutual_chap), context, left)
 

@@ -93,8 +93,9 @@ class Array:
 
     def add(self, handle: VolumeHandle, size: int = 2000 * MIB, chap: Chap | None = None) -> PublishContext:
         """Make a volume and return what a node needs to know of it."""
-        target = PublishContext(PORTAL, f"iqn.2010-01.com.solidfire:{handle.cluster_id}.pvc-1.{handle.volume_id}", size)
         secrets = chap or Chap("node-1-shop", "initiatorpw1", "targetsecret1")
+        iqn = f"iqn.2010-01.com.solidfire:{handle.cluster_id}.pvc-1.{handle.volume_id}"
+        target = PublishContext(secrets.username, PORTAL, iqn, size)
         self.targets[target.iqn] = Target(Lun(handle, size, handle.naa), secrets)
         return target
 

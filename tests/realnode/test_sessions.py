@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import grpc
 import pytest
 
-from csi_solidfire.handles import Chap
+from csi_solidfire.handles import Chap, PublishContext
 from csi_solidfire.pb import csi_pb2
 from lab import csi
 from lab.site import KUBELET, Node, Site
@@ -80,6 +80,7 @@ def test_a_session_of_an_earlier_account_is_replaced(volume: Volume, node: Node)
     account_id = volume.site.call("AddAccount", account)["accountID"]
     volume.site.call("ModifyVolume", {"volumeID": volume.number, "accountID": account_id})
     context = volume.context | {
+        PublishContext.USERNAME: "another",
         Chap.USERNAME: "another",
         Chap.USERNAME_IN: "another",
         Chap.PASSWORD: account["initiatorSecret"],

@@ -8,7 +8,7 @@ from typing import Any
 import grpc
 import pytest
 
-from csi_solidfire.handles import Chap, PublishContext
+from csi_solidfire.handles import Chap, PublishContext, VolumeHandle
 from csi_solidfire.pb import csi_pb2
 from lab.array import Array
 from lab.csi import GIB, block, mount
@@ -38,6 +38,7 @@ def test_the_node_gets_what_it_needs_to_log_in(array: Array, driver: Driver) -> 
     context = publish(driver, handle)
     account = accounts(array)["node-1-shop"]
     assert context == {
+        PublishContext.USERNAME: "node-1-shop",
         PublishContext.PORTAL: "127.0.0.1:3260",
         PublishContext.IQN: "iqn.2010-01.com.solidfire:lab1.pvc-1.1",
         PublishContext.TOTAL_SIZE: str(GIB + ask.MIB),
@@ -54,7 +55,7 @@ def test_the_node_gets_what_it_needs_to_log_in(array: Array, driver: Driver) -> 
 def test_credentials_travel_only_if_a_flag_says_so(array: Array) -> None:
     with Driver(array, chap=False) as driver:
         context = publish(driver, create(driver))
-    assert set(context) == {PublishContext.PORTAL, PublishContext.IQN, PublishContext.TOTAL_SIZE}
+    assert context == PublishContext.from_map(context, VolumeHandle("lab1", 1)).to_map()
 
 
 def test_publishing_elsewhere_moves_the_volume_and_old_credentials_end(array: Array, driver: Driver) -> None:

@@ -180,12 +180,17 @@ def test_half_or_wrong_credentials_are_told_by_key_and_not_shown(changes: dict[s
     assert "abcdefg" not in str(caught.value)
 
 
-CONTEXT = {"portal": "10.0.0.1:3260", "iqn": "iqn.2010-01.com.solidfire:lab1.pvc-1.7", "totalSize": "1073741824"}
+CONTEXT = {
+    "username": "node-1-shop",
+    "portal": "10.0.0.1:3260",
+    "iqn": "iqn.2010-01.com.solidfire:lab1.pvc-1.7",
+    "totalSize": "1073741824",
+}
 
 
 @pytest.mark.parametrize("portal", ["10.0.0.1:3260", "[fd00::1]:3260", "svip.example.org:3260"])
 def test_a_context_reads_what_it_wrote(portal: str) -> None:
-    context = PublishContext(portal, CONTEXT["iqn"], 2**30)
+    context = PublishContext("node-1-shop", portal, CONTEXT["iqn"], 2**30)
     assert PublishContext.from_map(context.to_map(), VolumeHandle("lab1", 7)) == context
     assert PublishContext.from_map(context.to_map() | CHAP, VolumeHandle("lab1", 7)) == context
 
@@ -193,6 +198,7 @@ def test_a_context_reads_what_it_wrote(portal: str) -> None:
 @pytest.mark.parametrize(
     ("key", "value"),
     [
+        ("username", ""),
         ("portal", ""),
         ("portal", "10.0.0.1"),
         ("portal", "10.0.0.1:3260 --op=delete"),

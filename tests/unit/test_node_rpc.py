@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -139,6 +140,47 @@ def test_credentials_of_the_secret_win(world: World, node: csi_pb2_grpc.NodeStub
     assert world.host.mounts_at(STAGING)
 
 
+OTHER_NODES = Chap("node-2-shop", "secretofnode2", "targetofnode2")
+
+
+@pytest.mark.parametrize("before", ["nothing", "a session"])
+def test_another_node_s_credentials_are_not_used(world: World, node: csi_pb2_grpc.NodeStub, before: str) -> None:
+    """kubelet was held up after it had read the attachment; what it reads then is another node's by now."""
+    if before == "a session":
+        world.stage()
+        world.host.mounts = [mount for mount in world.host.mounts if mount.point != STAGING]
+        world.host.break_sessions()
+    world.array.target(HANDLE).chap = OTHER_NODES
+    done = len(world.host.argvs)
+
+    found, details = answer(lambda: node.NodeStageVolume(stage_request(world, secrets=OTHER_NODES.to_map())))
+
+    assert (found, "account node-1-shop" in details) == (Code.UNAVAILABLE, True), details
+    assert world.host.argvs[done:] == []
+    assert world.host.mounts_at(STAGING) == []
+
+
+def test_the_credentials_of_the_attachment_are_used_once_both_are_read_again(
+    world: World, node: csi_pb2_grpc.NodeStub
+) -> None:
+    world.array.target(HANDLE).chap = OTHER_NODES
+    context = replace(world.target, username=OTHER_NODES.username).to_map()
+
+    node.NodeStageVolume(stage_request(world, publish_context=context, secrets=OTHER_NODES.to_map()))
+
+    assert world.host.mounts_at(STAGING)
+
+
+def test_an_attachment_that_does_not_say_its_account(world: World, node: csi_pb2_grpc.NodeStub) -> None:
+    context = world.target.to_map()
+    del context["username"]
+
+    found, details = answer(lambda: node.NodeStageVolume(stage_request(world, publish_context=context)))
+
+    assert (found, details) == (Code.INVALID_ARGUMENT, "publish_context: username is missing or empty")
+    assert world.leftovers() == []
+
+
 def _capability(mode: Mode.Mode.ValueType, **access: Any) -> csi_pb2.VolumeCapability:
     return csi_pb2.VolumeCapability(**access or {"mount": Mount()}, access_mode=Mode(mode=mode))
 
@@ -152,7 +194,7 @@ def _capability(mode: Mode.Mode.ValueType, **access: Any) -> csi_pb2.VolumeCapab
         ({"volume_id": "fake-vol-id"}, Code.NOT_FOUND, "volume_id"),
         ({"secrets": {}}, Code.INVALID_ARGUMENT, "node.session.auth.password"),
         ({"secrets": {Chap.USERNAME: "a", Chap.PASSWORD: "short"}}, Code.INVALID_ARGUMENT, "12 to 16"),
-        ({"publish_context": {}}, Code.INVALID_ARGUMENT, "portal"),
+        ({"publish_context": {}}, Code.INVALID_ARGUMENT, "publish_context: username is missing"),
         ({"volume_id": "abcd.1"}, Code.INVALID_ARGUMENT, "not the target of volume"),
         ({"volume_capability": _capability(Mode.UNKNOWN)}, Code.INVALID_ARGUMENT, "SINGLE_NODE_WRITER"),
         ({"volume_capability": _capability(99)}, Code.INVALID_ARGUMENT, "access_mode"),  # type: ignore[arg-type]
