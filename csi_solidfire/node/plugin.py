@@ -73,6 +73,12 @@ class Plugin:
         with self._working_on(spec.handle):
             self._staging.stage(spec)
 
+    @contextmanager
+    def nothing_left(self, handle: VolumeHandle) -> Iterator[None]:
+        """Refuse to stage a volume for good only if nothing of it is here; inside, a request is read."""
+        with self._working_on(handle), self._staging.nothing_left(handle):
+            yield
+
     def unstage(self, handle: VolumeHandle, path: str) -> None:
         with self._working_on(handle):
             self._staging.unstage(handle, path)

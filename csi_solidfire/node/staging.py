@@ -42,18 +42,19 @@ class Staging:
         """Log in, find the disk, make sure it is the right one, put a filesystem on it if it is blank, mount it.
 
         Raises:
-            errors.AlreadyExists: The path has this volume in another way, or something else.
+            errors.AlreadyExists: The path has something else mounted.
             errors.Refused: The disk or what is on it is not what it should be.
             errors.Unauthenticated: CHAP failed.
-            errors.Unavailable: Something did not answer; to be tried again.
+            errors.Unavailable: Something did not answer, or the volume is in use on this node in another way; to be
+                tried again.
         """
-        path = paths.checked(self._host, self._kubelet_dir, FIELD, spec.path)
-        if self._is_staged(spec, path):
-            return
-        paths.refuse_link(self._host, FIELD, path)
-        if self._host.kind(path) is not Kind.DIRECTORY:
-            raise errors.InvalidRequest(f"{FIELD} {path} is not a directory; it has to be there before the call")
-        with self._nothing_left(spec.handle):
+        with self.nothing_left(spec.handle):
+            path = paths.checked(self._host, self._kubelet_dir, FIELD, spec.path)
+            if self._is_staged(spec, path):
+                return
+            paths.refuse_link(self._host, FIELD, path)
+            if self._host.kind(path) is not Kind.DIRECTORY:
+                raise errors.InvalidRequest(f"{FIELD} {path} is not a directory; it has to be there before the call")
             disk = self._attached(spec)
             if isinstance(spec.access, Block):
                 self._stage_block(spec, disk, path)
@@ -85,6 +86,8 @@ class Staging:
         other = as_files if isinstance(spec.access, Block) else as_block
         if mount is None and other is None:
             return False
+        if any(found is not None and mounts.is_orphan(self._host, found) for found in (mount, other)):
+            raise errors.Unavailable(f"{FIELD} {path} has a mount whose disk has gone, perhaps volume {spec.handle}")
         if mount is None or other is not None or mounts.volume_of(self._host, mount) != spec.handle:
             raise errors.AlreadyExists(f"{FIELD} {path} has something else mounted than volume {spec.handle} as asked")
         self._check_connected(spec.handle)
@@ -202,10 +205,15 @@ class Staging:
         return mount
 
     @contextmanager
-    def _nothing_left(self, handle: VolumeHandle) -> Iterator[None]:
-        """Leave neither session nor record behind a final refusal, unless somebody uses the disk.
+    def nothing_left(self, handle: VolumeHandle) -> Iterator[None]:
+        """Let a refusal of staging be final only if there is neither mount nor session nor record of the volume.
 
-        A session that an earlier call made and did not get to use is taken away too: nothing would ever do it later.
+        kubelet takes a final code for "not mounted", whatever earlier calls did: it never unstages, and the volume is
+        detached. So a session that an earlier call made and did not get to use is taken away, and as long as
+        somebody uses the disk, the refusal is one to be tried again.
+
+        Raises:
+            errors.Unavailable: Instead of a final refusal.
         """
         try:
             yield
@@ -213,12 +221,18 @@ class Staging:
             raise
         except errors.DriverError as refusal:
             try:
+                self._check_unused_anywhere(handle)
                 self._release(handle)
-            except StillUsed:
-                log.info("volume stays attached, it is in use", volume=str(handle))
             except errors.DriverError as failure:
-                raise errors.Unavailable(f"{refusal} (and the session could not be ended: {failure})") from failure
+                raise errors.Unavailable(f"{refusal} (and the volume cannot be released: {failure})") from failure
             raise
+
+    def _check_unused_anywhere(self, handle: VolumeHandle) -> None:
+        """Look at all of the kernel's disks: no session leads to a multipath map that has outlived its paths."""
+        for name in self._host.list_dir(devices.BLOCK):
+            disk = devices.disk_named(self._host, name)
+            if disk is not None and disk.volume == handle:
+                self._check_free(disk, handle, None)
 
     def _release(self, handle: VolumeHandle) -> None:
         """End all sessions to a volume and forget its records."""

@@ -25,6 +25,14 @@ class _HasVolumeId(Protocol):
     def volume_id(self) -> str: ...
 
 
+def stage_handle(request: csi_pb2.NodeStageVolumeRequest) -> VolumeHandle | None:
+    """Return which volume NodeStageVolumeRequest is about, whatever is wrong with the rest; None for none of ours."""
+    try:
+        return handle_of(request)
+    except errors.NotFound:
+        return None
+
+
 def stage_spec(request: csi_pb2.NodeStageVolumeRequest) -> StageSpec:
     """Read NodeStageVolumeRequest."""
     _require(request, "volume_id", "staging_target_path", "volume_capability")
@@ -116,15 +124,16 @@ def _filesystem(mount: csi_pb2.VolumeCapability.MountVolume) -> Filesystem:
 
 
 def _flags(flags: Iterable[str]) -> Iterable[str]:
+    """Yield mount options one by one, however many a flag has. Joined again they are what they were, quotes too."""
     # CSI calls mount flags sensitive, so a message names the position and not the flag.
     for index, flag in enumerate(flags):
-        names = {part.partition("=")[0].strip() for part in flag.split(",")}
+        options = flag.split(",")
+        names = {option.partition("=")[0].strip() for option in options}
         if not flag or not flag.isprintable() or any(map(_is_forbidden, names)):
             raise errors.InvalidRequest(
                 f"mount_flags[{index}] is empty, unprintable, or changes more than how to mount"
             )
-        if flag not in ("rw", "defaults"):
-            yield flag
+        yield from (option for option in options if option not in ("", "rw", "defaults"))
 
 
 def _is_forbidden(name: str) -> bool:

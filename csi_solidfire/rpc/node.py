@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+
 import grpc
 
 from csi_solidfire.node.host import Usage
@@ -23,7 +25,10 @@ class Node(csi_pb2_grpc.NodeServicer):
     def NodeStageVolume(
         self, request: csi_pb2.NodeStageVolumeRequest, context: grpc.ServicerContext
     ) -> csi_pb2.NodeStageVolumeResponse:
-        self._plugin.stage(decode_node.stage_spec(request))
+        handle = decode_node.stage_handle(request)
+        with self._plugin.nothing_left(handle) if handle else nullcontext():
+            spec = decode_node.stage_spec(request)
+        self._plugin.stage(spec)
         return csi_pb2.NodeStageVolumeResponse()
 
     def NodeUnstageVolume(

@@ -263,7 +263,7 @@ def test_paths_that_are_not_what_they_claim(world: World, path: str) -> None:
     with pytest.raises(errors.InvalidRequest):
         world.plugin().unstage(HANDLE, path)
     with pytest.raises(errors.InvalidRequest):
-        world.plugin().stage(world.stage_spec(path=path))
+        world.plugin().stage(world.stage_spec(handle=OTHER, target=world.other_target, path=path))
     with pytest.raises(errors.NotFound):
         world.plugin().stats(HANDLE, path)
 

@@ -173,9 +173,10 @@ def test_unstaging_one_volume_leaves_the_others(world: World) -> None:
 
 @pytest.mark.parametrize("changes", [{"access": XFS}, {"access": BLOCK}, {"read_only": True}], ids=str)
 def test_staged_in_another_way_already(world: World, changes: dict[str, object]) -> None:
+    """Not final, as long as it is mounted: kubelet would never unstage it, and it would be detached under the mount."""
     world.stage()
 
-    with pytest.raises(errors.AlreadyExists):
+    with pytest.raises(errors.Unavailable, match=str(STAGING)):
         world.stage(**changes)  # type: ignore[arg-type]
 
     assert len(world.host.mounts_at(STAGING)) == 1
@@ -185,11 +186,37 @@ def test_staged_in_another_way_already(world: World, changes: dict[str, object])
 def test_a_volume_is_staged_at_one_path_only(world: World) -> None:
     world.stage()
 
-    with pytest.raises(errors.Refused, match=str(STAGING)):
+    with pytest.raises(errors.Unavailable, match=str(STAGING)):
         world.stage(path=str(OTHER_STAGING))
 
     assert world.host.mounts_at(STAGING)
     assert world.host.sessions
+
+
+def test_a_map_that_is_mounted_and_has_lost_its_session_is_not_left_for_good(world: World) -> None:
+    world.host.with_multipath = True
+    world.stage()
+    [session] = world.host.sessions
+    shown = world.host.disks["sda"]
+    world.host.sessions[session].iqn = world.other_target.iqn
+
+    with pytest.raises(errors.Unavailable, match=f"mounted at {STAGING}"):
+        world.stage(path="/kubelet/missing")
+
+    assert world.host.mounts_at(STAGING)[0].disk is shown
+
+
+def test_a_mount_whose_disk_has_gone_may_be_the_volume_s(world: World) -> None:
+    """kubelet has to unstage it, or nothing can be staged there any more."""
+    world.stage()
+    world.host.disks.clear()
+    world.host.sessions.clear()
+
+    with pytest.raises(errors.Unavailable, match="disk has gone"):
+        world.stage()
+
+    world.unstage()
+    assert world.leftovers() == []
 
 
 def test_a_blank_volume_cannot_be_used_read_only(world: World) -> None:

@@ -146,9 +146,9 @@ def test_staged_in_another_way(volume: Volume, node: Node) -> None:
 
     with unchanged(node):
         for capability in (csi.block(), csi.mount("xfs")):
-            with refused(grpc.StatusCode.ALREADY_EXISTS, volume.handle):
+            with refused(grpc.StatusCode.UNAVAILABLE, volume.handle, staging):
                 volume.stage(node, capability=capability)
-        with refused(grpc.StatusCode.FAILED_PRECONDITION, staging):
+        with refused(grpc.StatusCode.UNAVAILABLE, staging):
             volume.stage(node, path=elsewhere)
         with refused(grpc.StatusCode.FAILED_PRECONDITION, "not staged"):
             volume.show(node, capability=csi.block(), path=f"{KUBELET}/bad/device")

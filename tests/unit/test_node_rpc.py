@@ -12,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from csi_solidfire import errors
 from csi_solidfire.handles import Chap
 from csi_solidfire.pb import csi_pb2, csi_pb2_grpc
 from csi_solidfire.rpc.node import Node
@@ -221,6 +222,66 @@ def test_bad_staging_requests(
     assert (found, says in details) == (code, True), details
     assert world.leftovers() == []
     assert "wrongpasswd1" not in details
+
+
+_SPOILT: list[dict[str, Any]] = [
+    {"secrets": {}},
+    {"publish_context": {}},
+    {"volume_capability": None},
+    {"staging_target_path": ""},
+    {"staging_target_path": "/etc"},
+    {"staging_target_path": "/kubelet/missing"},
+]
+
+
+@pytest.mark.parametrize("changes", _SPOILT, ids=str)
+def test_a_refusal_is_final_only_once_nothing_is_left_of_earlier_tries(
+    world: World, node: csi_pb2_grpc.NodeStub, changes: dict[str, Any]
+) -> None:
+    world.host.failing["inside mkfs"] = errors.Unavailable("mkfs did not end in time and was stopped")
+    assert answer(lambda: node.NodeStageVolume(stage_request(world)))[0] is Code.UNAVAILABLE
+    assert world.host.sessions
+
+    assert answer(lambda: node.NodeStageVolume(stage_request(world, **changes)))[0] is Code.INVALID_ARGUMENT
+
+    assert world.leftovers() == []
+
+
+@pytest.mark.parametrize("changes", _SPOILT, ids=str)
+def test_no_refusal_is_final_while_the_volume_is_mounted(
+    world: World, node: csi_pb2_grpc.NodeStub, changes: dict[str, Any]
+) -> None:
+    """kubelet would take it for unmounted and never unstage it."""
+    node.NodeStageVolume(stage_request(world))
+
+    found, details = answer(lambda: node.NodeStageVolume(stage_request(world, **changes)))
+
+    assert (found, str(STAGING) in details) == (Code.UNAVAILABLE, True), details
+    assert world.host.mounts_at(STAGING)
+    assert world.host.sessions
+
+
+@pytest.mark.parametrize("flags", [["ro,noatime"], ["noatime,ro", "rw"], ["ro", "noatime"]])
+def test_mount_flags_may_be_several_in_one(world: World, node: csi_pb2_grpc.NodeStub, flags: list[str]) -> None:
+    world.stage()
+    world.unstage()
+    capability = _capability(Mode.SINGLE_NODE_WRITER, mount=Mount(fs_type="ext4", mount_flags=flags))
+
+    for _ in range(2):
+        node.NodeStageVolume(stage_request(world, volume_capability=capability))
+
+    assert "ro" in world.host.mounts_at(STAGING)[0].options
+    assert ["mount", "-t", "ext4", "-o", "ro,noatime", "/dev/sda", str(STAGING)] in world.host.argvs
+
+
+def test_a_mount_flag_s_quoted_value_stays_whole(world: World, node: csi_pb2_grpc.NodeStub) -> None:
+    """SELinux' categories have commas in them."""
+    label = 'context="system_u:object_r:container_file_t:s0:c1,c2"'
+    capability = _capability(Mode.SINGLE_NODE_WRITER, mount=Mount(fs_type="ext4", mount_flags=[label, "rw"]))
+
+    node.NodeStageVolume(stage_request(world, volume_capability=capability))
+
+    assert ["mount", "-t", "ext4", "-o", label, "/dev/sda", str(STAGING)] in world.host.argvs
 
 
 @pytest.mark.parametrize(
