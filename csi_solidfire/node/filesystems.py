@@ -1,4 +1,4 @@
-"""Finding out what is on a disk, and making, checking and growing filesystems.
+"""Finding out what is on a disk, and making and growing filesystems.
 
 **Only a blank disk is ever formatted**: blkid finds nothing, and the first and the last MiB and the place of the
 marker read as zeros, past all caches. Everything else that is not a filesystem we know is somebody's data.
@@ -59,7 +59,6 @@ _FORCE = {"ext4": ["-F"], "xfs": ["-f"], "btrfs": ["-f"]}
 
 _BLKID_NOTHING = 2
 _BLKID_AMBIVALENT = 8
-_FSCK_UNCORRECTED = 4
 
 
 @dataclass(frozen=True)
@@ -155,21 +154,6 @@ def make(host: Host, disk: Disk, handle: VolumeHandle, content: Content, fstype:
     if host.read_blocks(disk.path, _MARKER_AT, _BLOCK) == _marker(handle):
         host.write_blocks(disk.path, _MARKER_AT, bytes(_BLOCK))
     log.info("made a filesystem", volume=str(handle), type=fstype)
-
-
-def check(host: Host, disk: Disk, handle: VolumeHandle, fstype: str) -> None:
-    """Repair what can be repaired without anybody's decision. xfs and btrfs do that when they are mounted.
-
-    Raises:
-        errors.Refused: A person has to repair it.
-    """
-    if fstype != "ext4":
-        return
-    devices.check_identity(host, disk, handle)
-    # Bits: 1 corrected, 2 corrected and a reboot wanted (of a root filesystem), 4 not corrected, 8 and up no result.
-    checked = host.run(["e2fsck", "-p", str(disk.path)], ok=range(8), timeout=_MKFS_TIMEOUT, lock=disk.path)
-    if checked.status & _FSCK_UNCORRECTED:
-        raise errors.Refused(f"the ext4 of volume {handle} has errors that need a person: run e2fsck on {disk.path}")
 
 
 def grow(host: Host, disk: Disk, handle: VolumeHandle, fstype: str, path: Path) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 from csi_solidfire import errors, logs
 from csi_solidfire.handles import VolumeHandle
 from csi_solidfire.node import devices, filesystems, iscsi, mounts, paths
+from csi_solidfire.node.checks import Checks
 from csi_solidfire.node.devices import Disk, Session
 from csi_solidfire.node.host import CommandFailed, Host, Kind
 from csi_solidfire.node.iscsi import Iscsi
@@ -36,6 +37,7 @@ class Staging:
     def __init__(self, host: Host, initiator: Iscsi, kubelet_dir: Path) -> None:
         self._host = host
         self._iscsi = initiator
+        self._checks = Checks(host)
         self._kubelet_dir = kubelet_dir
 
     def stage(self, spec: StageSpec) -> None:
@@ -160,7 +162,7 @@ class Staging:
         if content.blank:
             filesystems.make(host, disk, handle, content, fstype, spec.target.total_size)
         elif not disk.read_only:
-            filesystems.check(host, disk, handle, fstype)
+            self._checks.run(disk, handle, fstype)
         options = [*(["ro"] if read_only else []), *(flag for flag in access.flags if flag != "ro")]
         self._mount(spec, disk, path, fstype, options)
         mount = self._check_mounted(path, handle)
@@ -193,6 +195,7 @@ class Staging:
         users = mounts.users(self._host, disk)
         if users:
             raise errors.Refused(f"volume {handle} is in use on this node already: {', '.join(users)}")
+        self._checks.wait(disk, handle)
         if self._host.is_claimed(disk.path):
             raise errors.Unavailable(f"another program has {disk.path} (volume {handle}) for itself")
 
@@ -260,6 +263,7 @@ class Staging:
             if session.live and disk.volume == handle:
                 self._delete(disk, handle)
         self._iscsi.log_out(session)
+        self._checks.forget(handle)
 
     def _delete(self, disk: Disk, handle: VolumeHandle) -> None:
         self._host.run(["blockdev", "--flushbufs", str(disk.path)])
@@ -284,6 +288,9 @@ class Staging:
             self._check_claim(mapped, handle)
 
     def _check_claim(self, disk: Disk, handle: VolumeHandle) -> None:
+        # The kernel does not know of it at every moment: e2fsck opens the disk anew after replaying the journal.
+        if self._checks.is_running(handle):
+            raise StillUsed(f"{disk.path} (volume {handle}) is still in use: e2fsck is at work on it")
         if self._host.is_claimed(disk.path):
             raise StillUsed(
                 f"{disk.path} (volume {handle}) is still in use, perhaps mounted in another mount namespace"

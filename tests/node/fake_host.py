@@ -345,7 +345,12 @@ class FakeHost(Kernel):
         assert lock == device
         assert not self._mounts_of(disk), "fsck on a mounted disk"
         assert disk.lun.filesystem is not None
-        return Result(4 if disk.lun.filesystem.errors else 0)
+        assert device.name not in self.busy.claims, "two at work on one disk"
+        self.busy.claims.add(device.name)
+        if "e2fsck" in self.gates:
+            self.gates["e2fsck"].wait()
+        self.busy.claims.remove(device.name)
+        return Result(4, b"UNEXPECTED INCONSISTENCY; RUN fsck MANUALLY.\n") if disk.lun.filesystem.errors else Result(0)
 
     def _grow(self, disk: Disk) -> Result:
         assert disk.lun.filesystem is not None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import itertools
+import threading
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -72,6 +73,7 @@ class Kernel:
         self.mounts.append(Mounted(2, 1, "0:5", "/", Path("/dev"), {"rw"}, "devtmpfs", "udev", {"rw"}))
         self.busy = Busy()
         self.listening = True
+        self.gates: dict[str, threading.Event] = {}  # programs that do not end before this
         self.failing: dict[str, CommandFailed | errors.Unavailable] = {}
         self.with_multipath = False
         self.reconnecting = 0  # how many times iscsid refuses to end a session
