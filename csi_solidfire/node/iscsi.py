@@ -37,8 +37,11 @@ _PATIENCE = 10.0  # seconds until the kernel must show what iscsid did
 _LOGIN_TIMEOUT = 60.0  # more than the record lets iscsid try: records.LOGIN_TIMEOUT times its retries
 # A login with node.session.scan=manual never returns in this one release (open-iscsi 48e683c, mended by 34ac5a2).
 _HANGS_WITHOUT_SCAN = "2.1.11"
-# The record database has one lock for all of the node; more at once only wait for each other in iscsiadm.
+# Logins to one portal at the same time: the record database has one lock for all of the node, so more would only wait
+# for each other in iscsiadm. One that does not answer keeps its logins for most of a minute, and no other's.
+# Logouts wait for nobody: the failover of a volume waits for its logout.
 _PARALLEL = 8
+_TURN_PATIENCE = 30.0  # seconds; who waits for longer keeps the server's threads from other volumes
 
 
 class Iscsi:
@@ -54,7 +57,8 @@ class Iscsi:
         self._host = host
         self._database = database
         self._replacement_timeout = replacement_timeout
-        self._slots = threading.BoundedSemaphore(_PARALLEL)
+        self._lock = threading.Lock()
+        self._slots: dict[str, threading.BoundedSemaphore] = {}
 
     def log_in(self, target: PublishContext, chap: Chap) -> Session:
         """Open a session to a target, or return the one that is up.
@@ -82,7 +86,7 @@ class Iscsi:
     def _login(self, target: PublishContext, *, mutual: bool) -> None:
         command = ["iscsiadm", "-m", "node", "-T", target.iqn, "-p", target.portal, "--login"]
         try:
-            with self._slot():
+            with self._slot(target.portal):
                 self._host.run(command, ok={0, _SESS_EXISTS}, timeout=_LOGIN_TIMEOUT)
         except CommandFailed as failure:
             records.remove(self._host, self._nodes, target.iqn)
@@ -132,8 +136,7 @@ class Iscsi:
     def _ask_to_end(self, session: Session) -> bool | None:
         """Return None if iscsid is just now in the middle of getting the session back, and does not want to."""
         answers = {0, _SESS_NOT_FOUND, _NO_OBJS_FOUND, _SESSION_NOT_CONNECTED}
-        with self._slot():
-            done = self._host.run(["iscsiadm", "-m", "session", "-r", str(session.sid), "-u"], ok=answers)
+        done = self._host.run(["iscsiadm", "-m", "session", "-r", str(session.sid), "-u"], ok=answers)
         return None if done.status == _SESSION_NOT_CONNECTED else True
 
     def forget(self, handle: VolumeHandle) -> None:
@@ -154,13 +157,15 @@ class Iscsi:
         return "auto" if version == [_HANGS_WITHOUT_SCAN] else "manual"
 
     @contextmanager
-    def _slot(self) -> Iterator[None]:
-        if not self._slots.acquire(timeout=deadline.remaining()):
-            raise errors.Unavailable(f"iscsid has been busy with {_PARALLEL} other calls all the time")
+    def _slot(self, portal: str) -> Iterator[None]:
+        with self._lock:
+            slots = self._slots.setdefault(portal, threading.BoundedSemaphore(_PARALLEL))
+        if not slots.acquire(timeout=deadline.remaining(_TURN_PATIENCE)):
+            raise errors.Unavailable(f"{_PARALLEL} other logins to {portal} have not ended")
         try:
             yield
         finally:
-            self._slots.release()
+            slots.release()
 
     def _wait(self, look: Callable[[], _T | None], patience: float, what: str) -> _T:
         """Return what `look` finds, once it finds something."""

@@ -207,6 +207,9 @@ class FakeHost(Kernel):
         target = self.array.targets.get(iqn)
         if record is None:
             return 21
+        if portal in self.gates:
+            self.gates[portal].wait()
+            return 8
         if any(session.iqn == iqn for session in self.sessions.values()):
             return 15
         if target is None or target.login_status:

@@ -73,7 +73,7 @@ class Kernel:
         self.mounts.append(Mounted(2, 1, "0:5", "/", Path("/dev"), {"rw"}, "devtmpfs", "udev", {"rw"}))
         self.busy = Busy()
         self.listening = True
-        self.gates: dict[str, threading.Event] = {}  # programs that do not end before this
+        self.gates: dict[str, threading.Event] = {}  # programs, and logins to a portal, that do not end before
         self.failing: dict[str, CommandFailed | errors.Unavailable] = {}
         self.with_multipath = False
         self.reconnecting = 0  # how many times iscsid refuses to end a session
