@@ -9,6 +9,8 @@ import ssl
 import time
 from collections.abc import Iterator
 
+from csi_solidfire import https
+
 _BEGIN = "-----BEGIN "
 _NOT_VALID_YET, _EXPIRED = 9, 10  # OpenSSL's x509_vfy.h names these numbers.
 _NOBODY_VOUCHES = frozenset({2, 18, 19, 20, 21, 24})
@@ -51,6 +53,7 @@ def context(ca_cert: str, *, verify: bool) -> ssl.SSLContext:
         verify: False takes any certificate.
     """
     made = ssl.create_default_context(cadata=ca_cert or None)
+    made.sslsocket_class = https.Socket
     # Python 3.13 began to set both. Strictness refuses what arrays sign for themselves: NetApp's own example
     # (docs of GetSSLCertificate) has basic constraints that are not critical. And a certificate that was put into
     # caCert is trusted, whether or not it is a root.

@@ -8,6 +8,8 @@ have been a yes.
 from __future__ import annotations
 
 import itertools
+import json
+import re
 import socket
 import ssl
 import threading
@@ -21,6 +23,7 @@ import requests
 import requests.adapters
 import tenacity
 from requests.auth import HTTPBasicAuth
+from urllib3.exceptions import HTTPError, ProtocolError
 
 from csi_solidfire import deadline, errors, logs, metrics
 from csi_solidfire.element import tls
@@ -32,8 +35,12 @@ log = logs.get(__name__)
 _SECRETS = frozenset({"initiatorSecret", "targetSecret"})  # all that a call carries of them: AddAccount's
 # A call takes the array milliseconds; a clone or a busy moment, seconds. Trident waits 90 s, Cinder 30 s.
 _CALL_SECONDS = 30.0
+# For each address that a name resolves to. The resolver asks before that for as long as /etc/resolv.conf tells it to.
 _CONNECT_SECONDS = 10.0
+# All of an array's 4,000 volumes in one answer, with 8 KiB for each; they have two to three.
+_LARGEST = 32 << 20  # bytes
 _TO_TELL = 0.05  # Seconds before the deadline in which nothing is begun any more.
+_NAME = re.compile(r"\w{1,64}", re.ASCII)
 _BACKOFF = tenacity.wait_exponential(multiplier=0.05, max=2.0) + tenacity.wait_random(0, 0.05)
 
 
@@ -81,6 +88,13 @@ class _Adapter(requests.adapters.HTTPAdapter):
         """Leave the decision to the context."""
 
 
+class _Session(requests.Session):
+    """Looks at no `Location`: `requests` would parse it and read what came with it, even where it follows none."""
+
+    def get_redirect_target(self, resp: requests.Response) -> None:
+        return None
+
+
 class Transport:
     """Calls methods of one cluster. Thread-safe."""
 
@@ -88,7 +102,7 @@ class Transport:
         self.credentials = credentials
         self._slots = threading.BoundedSemaphore(parallel)
         self._ids = itertools.count(1)
-        self._session = requests.Session()
+        self._session = _Session()
         # No proxy and no .netrc: the environment must not decide who gets the admin password.
         self._session.trust_env = False
         # As UTF-8; `requests` would encode text as Latin-1 and fail on the rest.
@@ -142,45 +156,61 @@ class Transport:
 
     def _exchange(self, version: str, method: str, params: Mapping[str, Any]) -> dict[str, Any]:
         number = next(self._ids)
-        left = deadline.remaining(_CALL_SECONDS)
+        request = {"method": method, "params": dict(params), "id": number}
         try:
-            response = self._session.post(
-                f"{self.credentials.endpoint}/json-rpc/{version}",
-                json={"method": method, "params": dict(params), "id": number},
-                timeout=(min(left, _CONNECT_SECONDS), left),
-                allow_redirects=False,
-            )
+            status, body = self._post(f"{self.credentials.endpoint}/json-rpc/{version}", request)
         except requests.exceptions.SSLError as error:
             why = tls.reason(error, self.credentials.ca_cert)
             raise Unreachable(f"{method}: TLS with {self.credentials.host} failed: {why}") from error
-        except requests.RequestException as error:
+        except (requests.RequestException, HTTPError, ValueError) as error:  # the last is about headers and chunks
             raise Unreachable(f"{method}: no answer from {self.credentials.host} ({_reason(error)})") from error
-        return _result(self.credentials, method, params, number, response)
+        return _result(self.credentials, method, params, number, status, body)
+
+    def _post(self, url: str, request: dict[str, Any]) -> tuple[int, bytes]:
+        """Return status and body of an answer, of one that is too large the beginning."""
+        with deadline.until(_CALL_SECONDS):  # `https.Socket` asks for it at every step.
+            left = deadline.remaining()
+            with self._session.post(
+                url,
+                json=request,
+                headers={"Accept-Encoding": "identity"},  # A few bytes could unfold to gigabytes.
+                timeout=(min(left, _CONNECT_SECONDS), left),
+                allow_redirects=False,
+                stream=True,
+            ) as response:  # Its end closes a connection that was not read to the end of the answer.
+                return response.status_code, response.raw.read(_LARGEST + 1)
 
 
 def _result(
-    credentials: Credentials, method: str, params: Mapping[str, Any], number: int, response: requests.Response
+    credentials: Credentials, method: str, params: Mapping[str, Any], number: int, status: int, body: bytes
 ) -> dict[str, Any]:
     """Take the result out of an HTTP answer."""
-    if response.status_code == requests.codes.unauthorized:
+    if status == requests.codes.unauthorized:
         raise errors.Unauthenticated(_refused(credentials, method))
-    if response.status_code == requests.codes.not_found:
+    if status == requests.codes.not_found:
         raise NoSuchDialect(f"{method}: {credentials.host} knows no such API version (HTTP 404)")
-    if response.status_code != requests.codes.ok:
-        raise Unreachable(f"{method}: {credentials.host} answered HTTP {response.status_code}")
+    if status != requests.codes.ok:
+        raise Unreachable(f"{method}: {credentials.host} answered HTTP {status}")
+    if len(body) > _LARGEST:
+        raise Malformed(f"{method}: {credentials.host} answered more than {_LARGEST >> 20} MiB")
     try:
-        answer = response.json()
-    except ValueError as error:
+        answer = json.loads(body, parse_constant=_no_json)
+    except (ValueError, RecursionError) as error:
         raise Malformed(f"{method}: {credentials.host} answered something that is not JSON") from error
     if not isinstance(answer, dict) or answer.get("id") != number:
         raise Malformed(f"{method}: {credentials.host} answered another question")
     problem, result = answer.get("error"), answer.get("result")
     if isinstance(problem, dict):
-        said = _without_secrets(str(problem.get("message") or ""), params)
-        raise of_answer(method, str(problem.get("name") or "unnamed error"), said)
-    if not isinstance(result, dict):
+        name, said = (_without_secrets(str(problem.get(key) or ""), params) for key in ("name", "message"))
+        # It becomes a label of a metric: what is no word there would end the answering of /metrics for good.
+        raise of_answer(method, name if _NAME.fullmatch(name) else "unnamed error", said)
+    if problem is not None or not isinstance(result, dict):
         raise Malformed(f"{method}: {credentials.host} answered without a result")
     return result
+
+
+def _no_json(constant: str) -> None:
+    raise ValueError(f"{constant} is no JSON, though Python reads it")
 
 
 def _without_secrets(message: str, params: Mapping[str, Any]) -> str:
@@ -225,16 +255,18 @@ def _note_retry(array: str, method: str, state: tenacity.RetryCallState) -> None
     log.debug("asking the array again", element_method=method, reason=reason, attempt=state.attempt_number)
 
 
-def _reason(error: requests.RequestException) -> str:
+def _reason(error: Exception) -> str:
     """Say what went wrong without the URL and the headers that some of requests' messages carry."""
     if isinstance(error, requests.exceptions.ConnectTimeout):
         return "it could not be connected to in time"
-    if isinstance(error, requests.exceptions.Timeout):
+    if isinstance(error, requests.exceptions.Timeout) or any(
+        isinstance(cause, TimeoutError) for cause in tls.causes(error)
+    ):
         return "it took too long"
     if any(isinstance(cause, socket.gaierror) for cause in tls.causes(error)):
         return "its name does not resolve to an address"
     if any(isinstance(cause, ConnectionRefusedError) for cause in tls.causes(error)):
         return "nothing listens there: the connection was refused"
-    if isinstance(error, requests.exceptions.ConnectionError):
+    if isinstance(error, requests.exceptions.ConnectionError | ProtocolError):
         return "the connection failed or broke off"
     return type(error).__name__

@@ -10,8 +10,9 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from prometheus_client import generate_latest
 
-from csi_solidfire import deadline, errors
+from csi_solidfire import deadline, errors, metrics
 from csi_solidfire.element.client import Client
 from csi_solidfire.element.errors import TRANSIENT, ElementError, LimitExceeded, Passing
 from csi_solidfire.element.transport import Credentials, Transport, Unreachable
@@ -75,6 +76,14 @@ def test_secrets_that_the_array_repeats_are_not_passed_on(array: Array, transpor
     assert '"username": "a"' in str(caught.value)
     assert "kept-to-oneself" not in str(caught.value)
     assert "told-to-nobody" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["\ud800", "x" * 65, "x\n", "told-to-nobody"])
+def test_an_error_whose_name_is_none_spoils_no_metric(array: Array, transport: Transport, name: str) -> None:
+    array.faults.fail("AddAccount", name, "said so")
+    with pytest.raises(Passing, match="AddAccount: unnamed error: said so"):
+        transport.call("12.5", "AddAccount", {"username": "a", "targetSecret": "told-to-nobody"}, repeat=False)
+    generate_latest(metrics.REGISTRY)
 
 
 def test_a_lost_connection_is_made_again(array: Array, transport: Transport) -> None:
