@@ -9,19 +9,24 @@ from __future__ import annotations
 import json
 import logging
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import Any, Final
 
 from kubernetes.client import ApiClient, ApiException, Configuration
 from kubernetes.config import ConfigException, load_incluster_config, load_kube_config
+from urllib3.connection import HTTPSConnection
+from urllib3.connectionpool import HTTPSConnectionPool
 from urllib3.exceptions import HTTPError
+from urllib3.util.ssl_ import create_urllib3_context, resolve_cert_reqs
 
-from csi_solidfire import deadline, errors, metrics
+from csi_solidfire import deadline, errors, https, metrics
 
 Object = dict[str, Any]
 """An object as Kubernetes' API writes it in JSON."""
 
 _CALL_SECONDS = 15.0
+_LARGEST = 8 << 20  # bytes; etcd takes objects of 1.5 MiB, and one volume's Secrets are all that is ever listed
 _METHODS: Final = {"get": "GET", "list": "GET", "create": "POST", "update": "PUT", "delete": "DELETE"}
 _HEADERS: Final = {"Accept": "application/json", "Content-Type": "application/json"}
 _FAILURES = {
@@ -63,7 +68,6 @@ class Api:
             Conflict: It exists already or was changed.
             errors.Unavailable: Everything else. No text of Kubernetes' is passed on: it may repeat what was sent.
         """
-        limit = deadline.remaining(_CALL_SECONDS)
         started, outcome = time.monotonic(), "unanswered"
         try:
             request = self._client.param_serialize(
@@ -74,19 +78,25 @@ class Api:
                 body=body,
                 auth_settings=["BearerToken"],
             )
-            response = self._client.call_api(*request, _request_timeout=limit)
-            content = response.read()
-        except (ApiException, HTTPError, OSError) as error:  # the first is what the library makes of TLS' refusals
+            status, content = self._exchange(request)
+        except (ApiException, HTTPError, OSError, ValueError) as error:  # the first is what TLS' refusals are made into
             raise errors.Unavailable(
                 f"Kubernetes' API did not answer ({verb} {what}: {type(error).__name__}); asking again"
             ) from None
         else:
-            outcome = "ok" if 200 <= response.status < 300 else str(response.status)
+            outcome = "ok" if 200 <= status < 300 else str(status)
         finally:
             metrics.kubernetes_call(verb, outcome, time.monotonic() - started)
         if outcome != "ok":
-            raise _failure(verb, what, response.status)
+            raise _failure(verb, what, status)
         return _parse(verb, what, content)
+
+    def _exchange(self, request: tuple[Any, Any, Any, Any, Any]) -> tuple[int, bytes]:
+        """Return status and body of an answer, of one that is too large the beginning."""
+        with deadline.until(_CALL_SECONDS):  # `https.Socket` asks for it at every step.
+            answer = self._client.call_api(*request, _request_timeout=deadline.remaining()).response
+            with closing(answer):  # Closes a connection, too, that was not read to the end of the answer.
+                return answer.status, answer.read(_LARGEST + 1)
 
 
 def connect(kubeconfig: Path | None) -> Api:
@@ -106,13 +116,32 @@ def connect(kubeconfig: Path | None) -> Api:
             load_kube_config(str(kubeconfig), client_configuration=configuration, persist_config=False)
     except ConfigException as error:
         raise OSError(f"Kubernetes: {error}") from error
-    return Api(ApiClient(configuration))
+    client = ApiClient(configuration)
+    manager = client.rest_client.pool_manager
+    manager.pool_classes_by_scheme = {**manager.pool_classes_by_scheme, "https": _Pool}
+    return Api(client)
+
+
+class _Connection(HTTPSConnection):
+    """One whose sockets keep to the deadline, and which else is urllib3's own."""
+
+    def connect(self) -> None:
+        # A new one each time, as urllib3 does: it loads the CA into it, which may have been renewed.
+        self.ssl_context = create_urllib3_context(cert_reqs=resolve_cert_reqs(self.cert_reqs))
+        self.ssl_context.sslsocket_class = https.Socket
+        if not (self.ca_certs or self.ca_cert_data):
+            self.ssl_context.load_default_certs()
+        super().connect()
+
+
+class _Pool(HTTPSConnectionPool):
+    ConnectionCls = _Connection
 
 
 def _parse(verb: str, what: str, content: bytes) -> Object:
     try:
-        answer = json.loads(content)
-    except ValueError:
+        answer = json.loads(content) if len(content) <= _LARGEST else None
+    except (ValueError, RecursionError):
         answer = None
     if not isinstance(answer, dict):
         raise errors.Unavailable(f"Kubernetes' API answered with something else than an object ({verb} {what})")

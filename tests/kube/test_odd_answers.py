@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import json
+import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -11,11 +13,12 @@ from threading import Thread
 
 import pytest
 
-from csi_solidfire import errors
+from csi_solidfire import deadline, errors
 from csi_solidfire.handles import Chap, VolumeHandle
 from csi_solidfire.kube.client import connect
 from csi_solidfire.kube.secrets import ChapSecrets
 from tests.support.secrets_api import kubeconfig_of
+from tests.support.strange import FLOODS, TRICKLES, Strange, flooding, requests, trickling
 
 DRIVER = "csi-solidfire.io"
 HANDLE = VolumeHandle.parse("lab1.1")
@@ -56,6 +59,47 @@ def _by_nobody(_: VolumeHandle) -> bool:
 
 def _ensure(secrets: ChapSecrets) -> None:
     secrets.ensure("pvc-1", HANDLE, "shop/data", Chap("node-1-shop", "a" * 12, "b" * 12), _by_nobody)
+
+
+def _strange(directory: Path, server: Strange) -> ChapSecrets:
+    """Secrets in an API that speaks strangely."""
+    authority = base64.b64encode(server.ca.encode()).decode()
+    written = kubeconfig_of(f"https://127.0.0.1:{server.port}", **{"certificate-authority-data": authority})
+    kubeconfig = directory / "kubeconfig"
+    kubeconfig.write_text(json.dumps(written))
+    return ChapSecrets(connect(kubeconfig), "storage", DRIVER)
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("what", TRICKLES)
+def test_the_deadline_bounds_an_answer_that_trickles_in(tmp_path: Path, what: str) -> None:
+    handshake, beginning, rest = TRICKLES[what]
+    with Strange(trickling(beginning, rest), handshake=handshake) as server:
+        secrets = _strange(tmp_path, server)
+        with deadline.until(0.5), pytest.raises(errors.Unavailable):
+            _remove(secrets)
+        assert server.left.wait(10), "a connection that was not read to its end must not be used again"
+
+
+@pytest.mark.parametrize("what", FLOODS)
+def test_an_answer_without_end_is_none(tmp_path: Path, what: str) -> None:
+    with Strange(flooding(FLOODS[what])) as server:
+        secrets = _strange(tmp_path, server)
+        with pytest.raises(errors.Unavailable):
+            _remove(secrets)
+        assert server.left.wait(10)
+
+
+def test_one_connection_serves_many_calls(tmp_path: Path) -> None:
+    def answer(connection: socket.socket) -> None:
+        for _ in requests(connection):
+            connection.sendall(b'HTTP/1.1 200 OK\r\nContent-Length: 13\r\n\r\n{"items": []}')
+
+    with Strange(answer) as server:
+        secrets = _strange(tmp_path, server)
+        for _ in range(5):
+            _remove(secrets)
+        assert server.connections == 1
 
 
 def _remove(secrets: ChapSecrets) -> None:

@@ -111,12 +111,12 @@ def serving(directory: Path) -> Iterator[tuple[SecretsApi, ChapSecrets]]:
             server.shutdown()
 
 
-def kubeconfig_of(server: str) -> dict[str, Any]:
+def kubeconfig_of(server: str, **cluster: str) -> dict[str, Any]:
     return {
         "apiVersion": "v1",
         "kind": "Config",
         "current-context": "it",
-        "clusters": [{"name": "it", "cluster": {"server": server}}],
+        "clusters": [{"name": "it", "cluster": {"server": server, **cluster}}],
         "users": [{"name": "it", "user": {}}],
         "contexts": [{"name": "it", "context": {"cluster": "it", "user": "it"}}],
     }
