@@ -19,6 +19,7 @@ _IQN = re.compile(
     re.ASCII,
 )
 _NAA = re.compile(r"6f47acc100000000(?P<cluster>[0-9a-f]{8})(?P<volume>[0-9a-f]{8})", re.ASCII)
+CLUSTER_ID = re.compile(_CLUSTER_ID, re.ASCII)
 _HOSTNAME = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?", re.ASCII)
 _INITIATOR = re.compile(r"(iqn\.[0-9]{4}-[0-9]{2}\.|eui\.|naa\.)[a-z0-9.:-]{1,211}", re.ASCII)
 _UINT32 = 1 << 32

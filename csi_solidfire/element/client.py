@@ -172,6 +172,8 @@ class Client:
     def list_active_volumes(self, start_volume_id: int, limit: int) -> list[Volume]:
         """Return a page of active volumes by ascending id, from `start_volume_id`, which need not exist, upwards."""
         page = self._list(startVolumeID=start_volume_id, limit=limit, volumeStatus="active")
+        if any(volume.volume_id < start_volume_id for volume in page):
+            raise Malformed(f"ListVolumes: volumes from {start_volume_id} on were asked for; others are in the answer")
         return sorted((volume for volume in page if volume.status == "active"), key=lambda volume: volume.volume_id)
 
     def add_account(
@@ -207,7 +209,10 @@ class Client:
             UnknownAccount: There is none.
         """
         answer = self._call("GetAccountByID", {"accountID": account_id})
-        return Account.from_json(member("GetAccountByID", answer, "account", dict))
+        account = Account.from_json(member("GetAccountByID", answer, "account", dict))
+        if account.account_id != account_id:
+            raise Malformed(f"GetAccountByID: account {account_id} was asked for and {account.account_id} answered")
+        return account
 
     def list_accounts(self) -> list[Account]:
         """List all accounts (`ListAccounts`); an array has 5,000 at the most."""
@@ -237,5 +242,5 @@ class Client:
 
 def _version(text: object) -> tuple[int, int] | None:
     """Read `12.5`; None for what is no version. As numbers, since "12.10" sorts before "12.9"."""
-    match = re.fullmatch(r"(\d+)\.(\d+)", str(text))
+    match = re.fullmatch(r"(\d{1,4})\.(\d{1,4})", str(text), re.ASCII) if isinstance(text, str | float) else None
     return (int(match[1]), int(match[2])) if match else None

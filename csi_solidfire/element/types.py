@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from csi_solidfire import errors
+from csi_solidfire.handles import CLUSTER_ID
 
 Json = Mapping[str, Any]
 T = TypeVar("T")
@@ -16,25 +17,47 @@ class Malformed(errors.Unavailable):
     """An answer that is not what the API promises: nothing may be concluded from it."""
 
 
-def member(where: str, answer: Json, name: str, kind: type[T]) -> T:
+# No number of Element's is negative. CSI's end at 2**63, and sizes are rounded up.
+_NUMBERS = range(1 << 62)
+
+
+def member(where: str, answer: object, name: str, kind: type[T]) -> T:
     """Return a member of an answer if it is there and of that JSON type.
 
     Raises:
-        Malformed: It is not. The message names the member, never its value.
+        Malformed: It is not, or the answer is no object. The message names the member, never its value.
     """
-    value = answer.get(name)
-    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+    value = answer.get(name) if isinstance(answer, dict) else None
+    if not isinstance(value, kind) or (kind is int and not _is_number(value)):
         raise Malformed(f"{where}: the array's answer has no usable member {name!r}")
     return value
 
 
-def optional(where: str, answer: Json, name: str, kind: type[T]) -> T | None:
+def _is_number(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value in _NUMBERS
+
+
+def optional(where: str, answer: object, name: str, kind: type[T]) -> T | None:
     """Return a member of an answer, None if it is missing or null.
 
     Raises:
-        Malformed: It is there and of another JSON type.
+        Malformed: It is there and of another JSON type, or the answer is no object.
     """
-    return None if answer.get(name) is None else member(where, answer, name, kind)
+    if isinstance(answer, dict) and answer.get(name) is None:
+        return None
+    return member(where, answer, name, kind)
+
+
+def _numbers(where: str, answer: object, name: str) -> tuple[int, ...]:
+    """Return a member that is a list of numbers.
+
+    Raises:
+        Malformed: It is missing or something else.
+    """
+    values = member(where, answer, name, list)
+    if not all(map(_is_number, values)):
+        raise Malformed(f"{where}: the array's answer has no usable member {name!r}")
+    return tuple(values)
 
 
 @dataclass(frozen=True)
@@ -46,7 +69,7 @@ class Qos:
     burst_iops: int | None = None
 
     @classmethod
-    def from_json(cls, answer: Json) -> Qos:
+    def from_json(cls, answer: object) -> Qos:
         return cls(*(member("qos", answer, name, int) for name in ("minIOPS", "maxIOPS", "burstIOPS")))
 
     def to_json(self) -> dict[str, int]:
@@ -72,7 +95,7 @@ class Volume:
     qos_policy_id: int | None
 
     @classmethod
-    def from_json(cls, answer: Json) -> Volume:
+    def from_json(cls, answer: object) -> Volume:
         def get(name: str, kind: type[T]) -> T:
             return member("volume", answer, name, kind)
 
@@ -106,7 +129,7 @@ class Account:
     target_secret: str = field(repr=False)
 
     @classmethod
-    def from_json(cls, answer: Json) -> Account:
+    def from_json(cls, answer: object) -> Account:
         def get(name: str, kind: type[T]) -> T:
             return member("account", answer, name, kind)
 
@@ -114,7 +137,7 @@ class Account:
             account_id=get("accountID", int),
             username=get("username", str),
             status=get("status", str),
-            volumes=tuple(get("volumes", list)),
+            volumes=_numbers("account", answer, "volumes"),
             attributes=optional("account", answer, "attributes", dict) or {},
             initiator_secret=optional("account", answer, "initiatorSecret", str) or "",
             target_secret=optional("account", answer, "targetSecret", str) or "",
@@ -130,8 +153,11 @@ class ClusterInfo:
     svip: str
 
     @classmethod
-    def from_json(cls, answer: Json) -> ClusterInfo:
-        return cls(*(member("clusterInfo", answer, name, str) for name in ("uniqueID", "name", "svip")))
+    def from_json(cls, answer: object) -> ClusterInfo:
+        info = cls(*(member("clusterInfo", answer, name, str) for name in ("uniqueID", "name", "svip")))
+        if not CLUSTER_ID.fullmatch(info.unique_id):
+            raise Malformed("clusterInfo: the array's answer has no usable member 'uniqueID'")
+        return info
 
 
 @dataclass(frozen=True)
@@ -143,7 +169,7 @@ class Limits:
     volumes_per_account: int
 
     @classmethod
-    def from_json(cls, answer: Json) -> Limits:
+    def from_json(cls, answer: object) -> Limits:
         names = ("volumeSizeMin", "volumeSizeMax", "volumesPerAccountCountMax")
         return cls(*(member("limits", answer, name, int) for name in names))
 
@@ -156,7 +182,7 @@ class Capacity:
     max_over_provisionable_space: int
 
     @classmethod
-    def from_json(cls, answer: Json) -> Capacity:
+    def from_json(cls, answer: object) -> Capacity:
         names = ("provisionedSpace", "maxOverProvisionableSpace")
         return cls(*(member("clusterCapacity", answer, name, int) for name in names))
 
@@ -169,5 +195,5 @@ class QosPolicy:
     name: str
 
     @classmethod
-    def from_json(cls, answer: Json) -> QosPolicy:
+    def from_json(cls, answer: object) -> QosPolicy:
         return cls(member("qosPolicy", answer, "qosPolicyID", int), member("qosPolicy", answer, "name", str))

@@ -11,6 +11,7 @@ import contextlib
 import queue
 import threading
 import time
+import traceback
 from collections.abc import Iterator
 
 from csi_solidfire import deadline, errors, logs
@@ -65,7 +66,7 @@ class Janitor:
             self._look(*left)
 
     def _look(self, cluster: Cluster, account_id: int) -> None:
-        with deadline.until(_LOOK_SECONDS), _tolerant(cluster):
+        with deadline.until(_LOOK_SECONDS), _tolerant(cluster.host):
             try:
                 account = cluster.client.get_account_by_id(account_id)
             except UnknownAccount:
@@ -76,13 +77,11 @@ class Janitor:
         """Look at every account of every configured cluster: one call each."""
         if not self._clusters.are_configured:
             return
-        try:
+        clusters: dict[str, Cluster] = {}
+        with _tolerant("each"):
             clusters, _ = self._clusters.usable()
-        except errors.DriverError as error:
-            log.info("cannot look for empty accounts", reason=str(error))
-            return
         for cluster in clusters.values():
-            with deadline.until(_LOOK_SECONDS), _tolerant(cluster):
+            with deadline.until(_LOOK_SECONDS), _tolerant(cluster.host):
                 for account in cluster.client.list_accounts():
                     if self._closing.is_set():
                         return
@@ -100,8 +99,13 @@ def _remove_if_empty(cluster: Cluster, account: Account) -> None:
 
 
 @contextlib.contextmanager
-def _tolerant(cluster: Cluster) -> Iterator[None]:
+def _tolerant(where: str) -> Iterator[None]:
+    """Survive whatever happens: the next account, cluster or sweep may fare better."""
     try:
         yield
     except errors.DriverError as error:
-        log.info("cannot look at accounts", cluster=cluster.host, reason=str(error))
+        log.info("cannot look at accounts", cluster=where, reason=str(error))
+    except Exception as error:  # noqa: BLE001 - without its thread, accounts and their secrets would stay for good
+        # The line of code, and not what the error says: that may be part of an answer.
+        line = traceback.extract_tb(error.__traceback__)[-1]
+        log.error("broke off", cluster=where, error=type(error).__name__, at=f"{line.filename}:{line.lineno}")

@@ -97,6 +97,24 @@ def test_any_value_of_any_member_is_understood_or_malformed(
         kind.from_json(answer | {name: value})
 
 
+@pytest.mark.parametrize(("kind", "answer"), KINDS)
+@given(anything=JSON)
+def test_anything_is_understood_or_malformed(kind: Any, answer: dict[str, Any], anything: object) -> None:
+    with contextlib.suppress(Malformed):
+        kind.from_json(anything)
+
+
+@pytest.mark.parametrize("value", [-1, 1 << 62, 10**400, 1.0, "1", True, None, [1]], ids=repr)
+def test_what_is_no_number_of_elements(value: object) -> None:
+    for name in ("volumeID", "accountID", "totalSize"):
+        with pytest.raises(Malformed, match=name):
+            Volume.from_json(VOLUME | {name: value})
+    with pytest.raises(Malformed, match="minIOPS"):
+        Volume.from_json(VOLUME | {"qos": VOLUME["qos"] | {"minIOPS": value}})
+    with pytest.raises(Malformed, match="volumes"):
+        Account.from_json(ACCOUNT | {"volumes": [1, value]})
+
+
 def test_secrets_of_the_wrong_type_are_not_passed_on() -> None:
     with pytest.raises(Malformed, match="initiatorSecret") as caught:
         Account.from_json(ACCOUNT | {"initiatorSecret": ["abcdefghijkl"]})
