@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import threading
 from collections.abc import Callable
 from typing import TypeVar
@@ -53,8 +54,15 @@ class Cluster:
         return self._fact("limits", self.client.get_limits)
 
     def portal(self) -> str:
-        """Return `<address>:3260` of the storage address: the configured one, else the cluster's own."""
+        """Return `<address>:3260` of the storage address: the configured one, else the cluster's own.
+
+        Raises:
+            errors.Unavailable: What the cluster names is no address. A node could not log in there.
+        """
         address = self._svip or self.info().svip
+        if not self._svip and not _is_address(address):
+            self.forget()
+            raise errors.Unavailable(f"{self.host}: its storage address (svip) is {shorten(address)}; asking again")
         return f"[{address}]:{_ISCSI_PORT}" if ":" in address else f"{address}:{_ISCSI_PORT}"
 
     def qos_policy_id(self, wanted: str) -> int:
@@ -108,7 +116,7 @@ class Cluster:
             errors.Refused: These credentials lead to another cluster than the handle's.
         """
         volume = self.client.find_volume(handle.volume_id)
-        if volume is not None and volume.naa == handle.naa:
+        if volume is not None and volume.naa == handle.naa and VolumeHandle.of_iqn(volume.iqn) == handle:
             return volume
         # Before "gone" is believed, or another cluster's volume of the same number met: who is this?
         self.forget()
@@ -135,6 +143,13 @@ class Cluster:
             with self._lock:
                 self._facts[name] = known
         return known  # type: ignore[return-value]  # Each name is stored by one caller with one type.
+
+
+def _is_address(text: str) -> bool:
+    try:
+        return bool(ipaddress.ip_address(text))
+    except ValueError:
+        return False
 
 
 def _matching(policies: list[QosPolicy], wanted: str) -> list[QosPolicy]:

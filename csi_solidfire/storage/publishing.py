@@ -165,6 +165,8 @@ def _modify(cluster: Cluster, volume: Volume, account_id: int | None, access: st
     except UnknownAccount:
         cluster.accounts.forget_id(account_id)
         raise
-    if (after.volume_id, after.access, after.attributes.get(KEY)) != (volume.volume_id, access, attributes[KEY]):
+    same = (after.volume_id, after.naa, after.iqn) == (volume.volume_id, volume.naa, volume.iqn)
+    as_asked = (after.access, after.attributes.get(KEY)) == (access, attributes[KEY])
+    if not same or not as_asked or after.total_size < max(volume.total_size, 1):
         raise errors.Unavailable(f"ModifyVolume: volume {volume.volume_id} is not as it was asked for; asking again")
     return after
