@@ -194,7 +194,7 @@ def _result(
     if len(body) > _LARGEST:
         raise Malformed(f"{method}: {credentials.host} answered more than {_LARGEST >> 20} MiB")
     try:
-        answer = json.loads(body, parse_constant=_no_json)
+        answer = _decode(body)
     except (ValueError, RecursionError) as error:
         raise Malformed(f"{method}: {credentials.host} answered something that is not JSON") from error
     if not isinstance(answer, dict) or answer.get("id") != number:
@@ -207,6 +207,14 @@ def _result(
     if problem is not None or not isinstance(result, dict):
         raise Malformed(f"{method}: {credentials.host} answered without a result")
     return result
+
+
+def _decode(body: bytes) -> object:
+    """Read JSON; ValueError or RecursionError if it is none."""
+    answer: object = json.loads(body, parse_constant=_no_json)
+    if b"\\u" in body:  # Half a surrogate pair is no text: no message of gRPC's, no metric and no request can hold it.
+        json.dumps(answer, ensure_ascii=False).encode()
+    return answer
 
 
 def _no_json(constant: str) -> None:

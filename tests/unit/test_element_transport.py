@@ -78,7 +78,7 @@ def test_secrets_that_the_array_repeats_are_not_passed_on(array: Array, transpor
     assert "told-to-nobody" not in str(caught.value)
 
 
-@pytest.mark.parametrize("name", ["\ud800", "x" * 65, "x\n", "told-to-nobody"])
+@pytest.mark.parametrize("name", ["é", "x" * 65, "x\n", "told-to-nobody"])
 def test_an_error_whose_name_is_none_spoils_no_metric(array: Array, transport: Transport, name: str) -> None:
     array.faults.fail("AddAccount", name, "said so")
     with pytest.raises(Passing, match="AddAccount: unnamed error: said so"):

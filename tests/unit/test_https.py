@@ -60,6 +60,8 @@ ODD: dict[str, bytes] = {
     "a tower": b"HTTP/1.1 200 OK\r\n\r\n" + b"[" * 100_000,
     "a number of 10,000 digits": b'HTTP/1.1 200 OK\r\n\r\n{"id": 1, "result": ' + b"1" * 10_000 + b"}",
     "not a number": b'HTTP/1.1 200 OK\r\n\r\n{"id": 1, "result": {"a": NaN}}',
+    "half a character": b'HTTP/1.1 200 OK\r\n\r\n{"id": 1, "result": {"a": ["\\ud800"]}}',
+    "half a character in an error": b'HTTP/1.1 200 OK\r\n\r\n{"id": 1, "error": {"name": "\\uDFFF"}}',
     "an error that is none": b'HTTP/1.1 200 OK\r\n\r\n{"id": 1, "error": "no", "result": {}}',
 }
 
