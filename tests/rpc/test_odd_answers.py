@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import random
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -15,7 +16,8 @@ from lab.array import Array
 from lab.array.faults import Moment
 from tests.support import ask
 from tests.support.ask import NODE_1, NODE_2, create, delete, get, listed, publish, refused, unpublish
-from tests.support.driver import Driver
+from tests.support.driver import Driver, wait_until, write_cluster
+from tests.support.strange import TRICKLES, Strange, trickling
 
 ODD: list[Any] = [None, True, False, 0, -1, 1 << 63, 10**400, 1.5, float("inf"), "", "1", "\ud800", "x" * 5000]
 ODD += [[], [None], [[]], {}, {"a": 1}]
@@ -130,3 +132,35 @@ def test_versions_that_are_none_say_nothing_final(array: Array, versions: list[A
     array.faults.hook("GetAPI", after=answer, onwards=True)
     with Driver(array) as driver, refused(grpc.StatusCode.UNAVAILABLE, "no version of its API"):
         create(driver)
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("what", ["headers", "body"])
+def test_readiness_waits_for_no_answer_that_trickles_in(array: Array, driver: Driver, what: str) -> None:
+    """Asked every ten seconds, it would have more threads each time."""
+    _, beginning, rest = TRICKLES[what]
+    with Strange(trickling(beginning, rest)) as slow:
+        endpoint = f"https://127.0.0.1:{slow.port}"
+        write_cluster(driver.clusters / "c1", array, endpoint=endpoint, caCert=slow.ca)
+        assert "it took too long" in driver.storage.trouble()
+    wait_until(lambda: not [thread for thread in threading.enumerate() if thread.name.startswith("ready")])
+
+
+@pytest.mark.timeout(60)
+def test_a_driver_whose_calls_all_wait_for_an_array_is_alive(array: Array, driver: Driver) -> None:
+    _, beginning, rest = TRICKLES["body"]
+    with Strange(trickling(beginning, rest)) as slow:
+        endpoint = f"https://127.0.0.1:{slow.port}"
+        write_cluster(driver.clusters / "c1", array, endpoint=endpoint, caCert=slow.ca)
+        waiting = [
+            driver.controller.CreateVolume.future(ask.create_request(f"pvc-{number}"), timeout=4)
+            for number in range(50)
+        ]
+        wait_until(lambda: slow.connections >= 32)  # as many as the server has threads
+        assert driver.identity.Probe(csi_pb2.ProbeRequest(), timeout=4).ready.value
+        assert not any(call.done() for call in waiting)
+        for call in waiting:
+            with pytest.raises(grpc.RpcError):
+                call.result(30)
+    write_cluster(driver.clusters / "c1", array)
+    create(driver)
