@@ -60,7 +60,7 @@ class Client:
         named = [_version(text) for text in member("GetAPI", answer, "supportedVersions", list)]
         known = [version for version in named if version is not None]
         if not known:
-            raise Malformed("GetAPI: the array's answer names no version")
+            raise Malformed(f"GetAPI: {self._transport.credentials.host} names no version of its API")
         usable = [version for version in known if MINIMUM_VERSION <= version <= NEWEST_VERSION]
         if not usable:
             raise errors.Refused(
