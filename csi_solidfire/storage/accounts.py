@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 import string
 import threading
-from collections.abc import Collection
+from collections.abc import Callable
 
 import cachetools
 
@@ -22,6 +22,7 @@ _NAMES_TRIED = 2  # as many names of other people's accounts are too many to be 
 _SECRET_LENGTH = 16  # Element takes 12 to 16 characters.
 # Letters and digits: what every initiator, record file and shell passes on unharmed; 95 bits in 16 of them.
 _ALPHABET = string.ascii_letters + string.digits
+Avoid = Callable[[int], bool]
 _Ids = cachetools.TTLCache[AccountMark, int]
 
 
@@ -46,16 +47,16 @@ class Accounts:
         Raises:
             errors.Refused: The names it could have belong to other people's accounts.
         """
-        return self._known_id(owner) or self._look_up(owner, ()).account_id
+        return self._known_id(owner) or self._look_up(owner, None).account_id
 
-    def ensure(self, owner: AccountMark, avoid: Collection[int] = ()) -> Account:
+    def ensure(self, owner: AccountMark, avoid: Avoid | None = None) -> Account:
         """Return an account of the pair as the array has it now, secrets included; one array call if it is known.
 
         Args:
-            avoid: Ids of accounts that will not do: their secrets are known where they must not be of use.
+            avoid: Tells by its id whether an account will not do: its secrets are known where they must not be of use.
         """
         known = self._known_id(owner)
-        if known and known not in avoid:
+        if known and not (avoid and avoid(known)):
             try:
                 account = self._client.get_account_by_id(known)
             except UnknownAccount:
@@ -115,18 +116,22 @@ class Accounts:
         self._made.ids = []
         return ids
 
+    def _is_new(self, account: Account) -> bool:
+        """Whether the call at hand has made it: its secrets are known to nobody yet, whatever its id."""
+        return account.account_id in getattr(self._made, "ids", [])
+
     def _known_id(self, owner: AccountMark) -> int | None:
         with self._lock:
             return self._ids.get(owner)
 
-    def _look_up(self, owner: AccountMark, avoid: Collection[int]) -> Account:
+    def _look_up(self, owner: AccountMark, avoid: Avoid | None) -> Account:
         ids, foreign = self._ids, list[str]()
         for username in names.account_names(owner.hostname, owner.namespace):
             account = self._get_or_add(username, owner)
             mark = AccountMark.of(account)
             if mark is None or mark.in_service != owner:
                 foreign.append(username)
-            elif account.account_id not in avoid and not mark.retired:
+            elif not mark.retired and (self._is_new(account) or not (avoid and avoid(account.account_id))):
                 if not avoid:
                     with self._lock:
                         ids[owner] = account.account_id

@@ -18,7 +18,7 @@ from csi_solidfire.handles import NodeId
 from csi_solidfire.storage.access import Attachment
 
 KEY = "csi-solidfire"
-# Accounts remembered; ids are never used twice, and an account left empty is removed with its secrets.
+# Accounts remembered one by one; an array counts its accounts' ids upwards and uses none twice.
 _GIVEN_KEPT = 12
 _LIMIT = 1000  # bytes, exclusive: docs of the `attributes` object
 
@@ -37,7 +37,8 @@ class VolumeMark:
         nodes: Where it is published, and how.
         last: The node it was last published to alone, as its id is written; in marks of old its hostname only, which
             no machine can be told from another by.
-        given: Ids of the accounts whose credentials opened it so far, the latest last.
+        given: Ids of the accounts whose credentials opened it so far, the latest last; of many the last ones.
+        older: The highest id that there was no room for in `given`.
     """
 
     name: str
@@ -49,6 +50,7 @@ class VolumeMark:
     nodes: Mapping[NodeId, Attachment] = field(default_factory=dict)
     last: str = ""
     given: tuple[int, ...] = ()
+    older: int = 0
 
     @classmethod
     def of(cls, volume: Volume) -> VolumeMark | None:
@@ -72,6 +74,7 @@ class VolumeMark:
                 nodes=nodes,
                 last=_text(mark.get("last", "")),
                 given=tuple(_number(account_id) for account_id in mark.get("given", [])),
+                older=_number(mark.get("older", 0)),
             )
         except (AttributeError, KeyError, TypeError, ValueError, errors.NotFound) as error:
             raise Malformed(f"volume {volume.volume_id}: its attribute {KEY!r} cannot be understood") from error
@@ -88,8 +91,13 @@ class VolumeMark:
         """Note that a node alone has it from now on, with the credentials of an account."""
         if node in self.nodes and self.given[-1:] == (account_id,):
             return self  # It has: whatever an older mark says of it, a volume in use is left as it is.
-        earlier = tuple(known for known in self.given if known != account_id)
-        return replace(self, last=str(node), given=(*earlier, account_id)[-_GIVEN_KEPT:])
+        given = (*(known for known in self.given if known != account_id), account_id)
+        older = max(self.older, *given[:-_GIVEN_KEPT], 0)
+        return replace(self, last=str(node), given=given[-_GIVEN_KEPT:], older=older)
+
+    def was_given(self, account_id: int) -> bool:
+        """Whether the credentials of an account may have opened it before: nobody who has them may get it by them."""
+        return account_id in self.given or account_id <= self.older
 
     def attributes(self, others: Mapping[str, Any]) -> dict[str, Any]:
         """Return the whole attributes object: `others` with this mark in it.
@@ -115,6 +123,7 @@ class VolumeMark:
             "nodes": {str(node): str(how) for node, how in self.nodes.items()},
             "last": self.last,
             "given": list(self.given),
+            "older": self.older,
         }
         mark = {"name": self.name, "namespace": self.namespace}
         return (

@@ -121,7 +121,7 @@ def _account(cluster: Cluster, volume: Volume, mark: VolumeMark, node: NodeId, a
             account = cluster.accounts.get(volume.account_id, mark.namespace)
             if not fenced or _may_stay(mark, node, owner, account):
                 return account
-    return cluster.accounts.ensure(owner, avoid=mark.given if fenced else ())
+    return cluster.accounts.ensure(owner, avoid=mark.was_given if fenced else None)
 
 
 def _may_stay(mark: VolumeMark, node: NodeId, owner: AccountMark, account: Account) -> bool:

@@ -35,6 +35,7 @@ MARKS = st.builds(
     fencing=st.booleans(),
     last=st.from_regex(r"[a-z0-9]{0,20}", fullmatch=True),
     given=st.lists(st.integers(1, 10**6), max_size=4).map(tuple),
+    older=st.integers(0, 10**6),
     nodes=st.dictionaries(
         NODES, st.builds(Attachment, st.sampled_from(Mode), st.booleans(), st.booleans()), max_size=2
     ),
