@@ -277,8 +277,9 @@ def test_a_rotated_password_counts_at_once(array: Array, driver: Driver) -> None
     with refused(grpc.StatusCode.UNAUTHENTICATED, "refuses username and password") as refusal:
         publish(driver, handle)
     assert "before-it" not in refusal.message
-    with refused(grpc.StatusCode.UNAVAILABLE, "refuses username and password"):
+    with refused(grpc.StatusCode.UNAVAILABLE, "refuses username and password") as refusal:
         create(driver)
+    assert refusal.message.endswith("check both (HTTP 401)")
     write_cluster(driver.clusters / "c1", array, username="csi", password="after-it")
     publish(driver, handle)
 
