@@ -94,8 +94,8 @@ def _not_final(because: str) -> Iterator[None]:
     """Make UNAVAILABLE of a refusal that would have a volume forgotten which is there, or may be."""
     try:
         yield
-    except (errors.Unavailable, errors.Unauthenticated, errors.PermissionDenied):
-        raise  # The last two are not final either where a volume is made: `rpc.status`.
+    except (errors.Unavailable, errors.Unauthenticated):
+        raise  # The second is not final either where a volume is made (`rpc.status`), and says what there is to do.
     except errors.DriverError as error:
         raise errors.Unavailable(f"{error}; {because}") from error
 
