@@ -131,5 +131,5 @@ def test_an_account_removed_under_a_controller_is_made_again(array: Array, drive
     create(driver, "pvc-1")
     array.call("DeleteVolume", {"volumeID": 1})
     array.call("PurgeDeletedVolume", {"volumeID": 1})
-    array.call("RemoveAccount", {"accountID": accounts(array)["node-1-shop"]["accountID"]})
+    ask.sweep(array, "node-1-shop")
     assert ask.owner(array, create(driver, "pvc-2")) == "node-1-shop"

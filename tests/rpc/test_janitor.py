@@ -88,10 +88,7 @@ def test_what_nobody_foresaw_does_not_end_it(array: Array, tmp_path: Path, caplo
 def test_an_account_removed_as_empty_just_before_a_volume_moves_into_it(array: Array, driver: Driver) -> None:
     handle = create(driver)
 
-    def sweep(_: object) -> None:
-        array.call("RemoveAccount", {"accountID": accounts(array)["node-2-shop"]["accountID"]})
-
-    array.faults.hook("ModifyVolume", before=sweep)
+    array.faults.hook("ModifyVolume", before=lambda _: ask.sweep(array, "node-2-shop"))
     context = publish(driver, handle, NODE_2)
     assert ask.owner(array, handle) == "node-2-shop"
     assert context["node.session.auth.password"] == accounts(array)["node-2-shop"]["initiatorSecret"]
