@@ -5,11 +5,8 @@ from __future__ import annotations
 import base64
 import json
 import socket
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Callable
 from pathlib import Path
-from threading import Thread
 
 import pytest
 
@@ -17,40 +14,21 @@ from csi_solidfire import deadline, errors
 from csi_solidfire.handles import Chap, VolumeHandle
 from csi_solidfire.kube.client import connect
 from csi_solidfire.kube.secrets import ChapSecrets
-from tests.support.secrets_api import kubeconfig_of
+from tests.support.secrets_api import DRIVER, answering, kubeconfig_of
 from tests.support.strange import FLOODS, TRICKLES, Strange, flooding, requests, trickling
 
-DRIVER = "csi-solidfire.io"
 HANDLE = VolumeHandle.parse("lab1.1")
 LABELS = {"app.kubernetes.io/managed-by": DRIVER, f"{DRIVER}/volume": str(HANDLE)}
 
 
-@contextmanager
-def answering(directory: Path, answer: bytes, asked: list[str]) -> Iterator[ChapSecrets]:
-    """Secrets in an API that has one answer for everything."""
+def _always(answer: bytes, asked: list[str]) -> Callable[[str, str, bytes], tuple[int, bytes]]:
+    """One answer for everything."""
 
-    class Handler(BaseHTTPRequestHandler):
-        def answer(self) -> None:
-            asked.append(self.command)
-            self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(answer)))
-            self.end_headers()
-            self.wfile.write(answer)
+    def give(verb: str, _url: str, _body: bytes) -> tuple[int, bytes]:
+        asked.append(verb)
+        return 200, answer
 
-        do_GET = do_POST = do_PUT = do_DELETE = answer  # noqa: N815, as http.server calls them
-
-        def log_message(self, format: str, *arguments: object) -> None:  # noqa: A002, as http.server calls it
-            """Nothing."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}).start()
-        try:
-            kubeconfig = directory / "kubeconfig"
-            kubeconfig.write_text(json.dumps(kubeconfig_of(f"http://127.0.0.1:{server.server_port}")))
-            yield ChapSecrets(connect(kubeconfig), "storage", DRIVER)
-        finally:
-            server.shutdown()
+    return give
 
 
 def _by_nobody(_: VolumeHandle) -> bool:
@@ -137,7 +115,7 @@ def test_it_is_asked_again_and_nothing_is_written(
     tmp_path: Path, step: Callable[[ChapSecrets], None], answer: bytes
 ) -> None:
     asked: list[str] = []
-    with answering(tmp_path, answer, asked) as secrets, pytest.raises(errors.Unavailable):
+    with answering(tmp_path, _always(answer, asked)) as secrets, pytest.raises(errors.Unavailable):
         step(secrets)
     assert asked == ["GET"]
 
@@ -146,6 +124,9 @@ def test_it_is_asked_again_and_nothing_is_written(
 def test_a_name_from_the_array_leads_nowhere_else(tmp_path: Path, name: str) -> None:
     asked: list[str] = []
     chap = Chap("node-1-shop", "a" * 12, "b" * 12)
-    with answering(tmp_path, b"{}", asked) as secrets, pytest.raises(errors.Unavailable, match="no Secret can have"):
+    with (
+        answering(tmp_path, _always(b"{}", asked)) as secrets,
+        pytest.raises(errors.Unavailable, match="no Secret can have"),
+    ):
         secrets.ensure(name, HANDLE, "shop/data", chap, _by_nobody)
     assert not asked

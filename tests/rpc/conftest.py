@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from lab.array import Array
 from tests.support.driver import Driver
+from tests.support.secrets_api import SecretsApi, serving
 
 
 @pytest.fixture
@@ -20,3 +22,10 @@ def array() -> Iterator[Array]:
 def driver(array: Array) -> Iterator[Driver]:
     with Driver(array) as driver:
         yield driver
+
+
+@pytest.fixture
+def secrets(tmp_path: Path) -> Iterator[SecretsApi]:
+    """Kubernetes' Secrets, for a controller that keeps CHAP credentials there."""
+    with serving(tmp_path) as secrets:
+        yield secrets

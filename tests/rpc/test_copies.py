@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
 
 import grpc
 import pytest
@@ -14,26 +12,14 @@ from lab.array import Array
 from tests.support import ask
 from tests.support.ask import KEY, NODE_1, NODE_2, accounts, create, delete, publish, refused, unpublish
 from tests.support.driver import Driver
-from tests.support.secrets_api import DRIVER, SecretsApi, serving
+from tests.support.secrets_api import DRIVER, SecretsApi
 
 LABEL = f"{DRIVER}/volume"
 
 
 @pytest.fixture
-def kept(tmp_path: Path) -> Iterator[Any]:
-    with serving(tmp_path) as kept:
-        yield kept
-
-
-@pytest.fixture
-def secrets(kept: Any) -> SecretsApi:
-    api: SecretsApi = kept[0]
-    return api
-
-
-@pytest.fixture
-def driver(array: Array, kept: Any) -> Iterator[Driver]:
-    with Driver(array, chap_secrets=kept[1]) as driver:
+def driver(array: Array, secrets: SecretsApi) -> Iterator[Driver]:
+    with Driver(array, chap_secrets=secrets.kept) as driver:
         yield driver
 
 
@@ -140,10 +126,9 @@ def test_a_volume_of_a_cluster_that_nobody_knows_may_be_there(
     assert _opens(array, secrets, "pvc-1", handle)
 
 
-def test_a_volume_of_another_cluster_is_asked_for_there(array: Array, kept: Any) -> None:
+def test_a_volume_of_another_cluster_is_asked_for_there(array: Array, secrets: SecretsApi) -> None:
     """And not by its number on this one, nor with the credentials that came with the request."""
-    secrets: SecretsApi = kept[0]
-    with Array.start(unique_id="lab2") as other, Driver(array, other, chap_secrets=kept[1]) as driver:
+    with Array.start(unique_id="lab2") as other, Driver(array, other, chap_secrets=secrets.kept) as driver:
         elsewhere = create(driver, parameters={"cluster": "c2"})
         with refused(grpc.StatusCode.UNAVAILABLE, f"pvc-1 is that of volume {elsewhere}"):
             create(driver, parameters={"cluster": "c1"})

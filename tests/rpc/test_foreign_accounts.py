@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import grpc
@@ -15,26 +14,14 @@ from lab.csi import block
 from tests.support import ask
 from tests.support.ask import KEY, NODE_1, NODE_2, Mode, accounts, create, publish, refused
 from tests.support.driver import Driver
-from tests.support.secrets_api import SecretsApi, serving
+from tests.support.secrets_api import SecretsApi
 
 SHARED = block(mode=Mode.MULTI_NODE_MULTI_WRITER)
 
 
 @pytest.fixture
-def kept(tmp_path: Path) -> Iterator[Any]:
-    with serving(tmp_path) as kept:
-        yield kept
-
-
-@pytest.fixture
-def secrets(kept: Any) -> SecretsApi:
-    api: SecretsApi = kept[0]
-    return api
-
-
-@pytest.fixture
-def driver(array: Array, kept: Any) -> Iterator[Driver]:
-    with Driver(array, chap_secrets=kept[1]) as driver:
+def driver(array: Array, secrets: SecretsApi) -> Iterator[Driver]:
+    with Driver(array, chap_secrets=secrets.kept) as driver:
         yield driver
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 import json
 from base64 import b64decode
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -26,7 +26,13 @@ _Answer = tuple[int, dict[str, Any]]
 
 
 class SecretsApi:
-    """What is there, by name. Change it as people would with kubectl."""
+    """What is there, by name. Change it as people would with kubectl.
+
+    Attributes:
+        kept: The driver's way to it, while it is served.
+    """
+
+    kept: ChapSecrets
 
     def __init__(self) -> None:
         self.secrets: dict[str, dict[str, Any]] = {}
@@ -82,15 +88,26 @@ class SecretsApi:
 
 
 @contextmanager
-def serving(directory: Path) -> Iterator[tuple[SecretsApi, ChapSecrets]]:
-    """An API with no Secrets in it, and the driver's way to them."""
+def serving(directory: Path) -> Iterator[SecretsApi]:
+    """An API with no Secrets in it."""
     api = SecretsApi()
+
+    def answer(verb: str, url: str, body: bytes) -> tuple[int, bytes]:
+        status, content = api.answer(verb, url, json.loads(body or b"{}"))
+        return status, json.dumps(content).encode()
+
+    with answering(directory, answer) as api.kept:
+        yield api
+
+
+@contextmanager
+def answering(directory: Path, answer: Callable[[str, str, bytes], tuple[int, bytes]]) -> Iterator[ChapSecrets]:
+    """The driver's way to its Secrets, in an API that gives these answers to verb, URL and body."""
 
     class Handler(BaseHTTPRequestHandler):
         def answer(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            status, answer = api.answer(self.command, self.path, json.loads(body or b"{}"))
-            content = json.dumps(answer).encode()
+            status, content = answer(self.command, self.path, body)
             self.send_response(status)
             self.send_header("Content-Length", str(len(content)))
             self.end_headers()
@@ -106,7 +123,7 @@ def serving(directory: Path) -> Iterator[tuple[SecretsApi, ChapSecrets]]:
         try:
             kubeconfig = directory / "kubeconfig"
             kubeconfig.write_text(json.dumps(kubeconfig_of(f"http://127.0.0.1:{server.server_port}")))
-            yield api, ChapSecrets(connect(kubeconfig), NAMESPACE, DRIVER)
+            yield ChapSecrets(connect(kubeconfig), NAMESPACE, DRIVER)
         finally:
             server.shutdown()
 
