@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
-from typing import Any
 
 import grpc
 import pytest
@@ -21,7 +19,7 @@ from tests.fencing.controllers import Faults, controller, publish, unpublish
 from tests.fencing.handover import Held, initiator, initiators
 from tests.realnode.volumes import PATIENCE, Volume, session_state, until_done
 from tests.support.ask import KEY, refused
-from tests.support.driver import wait_until
+from tests.support.driver import all_at_once, wait_until
 
 pytestmark = [pytest.mark.vm, pytest.mark.timeout(900), pytest.mark.xdist_group("fencing")]
 
@@ -94,21 +92,6 @@ def test_a_controller_killed_at_every_array_call_of_a_hand_over(
     until_done(lambda: volume.unstage(node))
 
 
-def _answers(calls: list[Callable[[], Any]]) -> list[Any]:
-    """Begin all calls at the same moment; return answers, and codes for failures."""
-    gate = threading.Barrier(len(calls))
-
-    def run(call: Callable[[], Any]) -> Any:
-        gate.wait(PATIENCE)
-        try:
-            return call()
-        except grpc.RpcError as error:
-            return error.code()
-
-    with ThreadPoolExecutor(len(calls)) as pool:
-        return list(pool.map(run, calls))
-
-
 def test_two_controllers_give_a_volume_to_two_nodes_at_once(
     site: Site, make: Make, node: Node, other_node: Node
 ) -> None:
@@ -124,7 +107,7 @@ def test_two_controllers_give_a_volume_to_two_nodes_at_once(
         while answers.count(2) < _COLLISIONS:
             assert len(answers) < _MOST_RACES
             faults.delay_all(0.2)
-            told = _answers([partial(publish, one, volume, ids[0]), partial(publish, two, volume, ids[1])])
+            told = all_at_once([partial(publish, one, volume, ids[0]), partial(publish, two, volume, ids[1])])
             faults.delay_all(0.0)
             account, access, having = _on_the_array(volume)
             assert len(having) == 1

@@ -14,31 +14,16 @@ from csi_solidfire.handles import Chap
 from lab.array import Array
 from tests.support import ask
 from tests.support.ask import KEY, NODE_1, NODE_2, accounts, create, delete, publish, unpublish
-from tests.support.driver import Driver, wait_until
+from tests.support.driver import Driver, all_at_once, wait_until
 
 PATIENCE = 60.0
 RETRY = {grpc.StatusCode.ABORTED, grpc.StatusCode.UNAVAILABLE}
 
 
-def _all_at_once(calls: list[Callable[[], object]]) -> list[object]:
-    """Begin all at the same moment; return answers, and codes for failures."""
-    gate = threading.Barrier(len(calls))
-
-    def run(call: Callable[[], object]) -> object:
-        gate.wait(PATIENCE)
-        try:
-            return call()
-        except grpc.RpcError as error:
-            return error.code()
-
-    with ThreadPoolExecutor(len(calls)) as pool:
-        return list(pool.map(run, calls))
-
-
 def test_fifty_volumes_in_ten_namespaces(array: Array, driver: Driver) -> None:
     """The first of a namespace makes its account, and all the others run into that."""
     names = [f"pvc-{number}" for number in range(50)]
-    handles = _all_at_once([partial(create, driver, n, namespace=f"ns-{n[-1]}") for n in names])
+    handles = all_at_once([partial(create, driver, n, namespace=f"ns-{n[-1]}") for n in names])
     assert len(set(handles)) == 50
     assert sorted(volume["name"] for volume in ask.volumes(array)) == sorted(names)
     assert set(accounts(array)) == {f"node-1-ns-{digit}" for digit in range(10)}
@@ -47,7 +32,7 @@ def test_fifty_volumes_in_ten_namespaces(array: Array, driver: Driver) -> None:
 
 def test_one_name_from_many_makes_one_volume(array: Array, driver: Driver) -> None:
     array.latency = 0.02
-    answers = Counter(_all_at_once([lambda: create(driver, "pvc-1")] * 20))
+    answers = Counter(all_at_once([lambda: create(driver, "pvc-1")] * 20))
     assert len(ask.volumes(array)) == 1
     assert set(answers) <= {"lab1.1", grpc.StatusCode.ABORTED}
     assert answers["lab1.1"] >= 1
@@ -56,7 +41,7 @@ def test_one_name_from_many_makes_one_volume(array: Array, driver: Driver) -> No
 def test_one_volume_deleted_by_many_is_deleted_once(array: Array, driver: Driver) -> None:
     handle = create(driver)
     array.latency = 0.02
-    answers = set(_all_at_once([lambda: delete(driver, handle)] * 10))
+    answers = set(all_at_once([lambda: delete(driver, handle)] * 10))
     assert answers <= {None, grpc.StatusCode.ABORTED}
     assert not ask.volumes(array)
 
@@ -107,7 +92,7 @@ def test_two_controllers_publishing_to_two_nodes_leave_one_node_with_access(arra
     with Driver(array) as one, Driver(array) as two:
         for round_ in range(8):
             handle = create(one, f"pvc-{round_}")
-            answers = _all_at_once([partial(publish, one, handle, NODE_1), partial(publish, two, handle, NODE_2)])
+            answers = all_at_once([partial(publish, one, handle, NODE_1), partial(publish, two, handle, NODE_2)])
             found = ask.volume(array, handle)
             nodes = list(found["attributes"][KEY].get("nodes", {}))
             assert len(nodes) == 1
@@ -147,7 +132,7 @@ def _password(array: Array, handle: str) -> str:
 def test_two_controllers_creating_one_account_share_it(array: Array) -> None:
     array.latency = 0.01
     with Driver(array) as one, Driver(array) as two:
-        answers = _all_at_once([lambda: create(one, "a"), lambda: create(two, "b")])
+        answers = all_at_once([lambda: create(one, "a"), lambda: create(two, "b")])
     assert set(answers) == {"lab1.1", "lab1.2"}
     assert list(accounts(array)) == ["node-1-shop"]
 

@@ -7,11 +7,15 @@ its work and starting another is what a killed and restarted process looks like 
 from __future__ import annotations
 
 import tempfile
+import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
+
+import grpc
 
 from csi_solidfire import __version__
 from csi_solidfire.rpc.controller import Controller
@@ -114,3 +118,18 @@ def wait_until(predicate: Callable[[], object], seconds: float = 20.0) -> None:
     while not predicate():
         assert time.monotonic() < expires, "it did not happen in time"
         time.sleep(0.01)
+
+
+def all_at_once(calls: list[Callable[[], Any]]) -> list[Any]:
+    """Begin all calls at the same moment; return answers, and codes for failures."""
+    gate = threading.Barrier(len(calls))
+
+    def run(call: Callable[[], Any]) -> Any:
+        gate.wait(60.0)
+        try:
+            return call()
+        except grpc.RpcError as error:
+            return error.code()
+
+    with ThreadPoolExecutor(len(calls)) as pool:
+        return list(pool.map(run, calls))
