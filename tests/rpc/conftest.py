@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from lab.array import Array
-from tests.support.driver import Driver
+from tests.support.driver import Driver, quiet
 from tests.support.secrets_api import SecretsApi, serving
 
 
@@ -20,7 +20,7 @@ def array() -> Iterator[Array]:
 
 @pytest.fixture
 def driver(array: Array) -> Iterator[Driver]:
-    with Driver(array) as driver:
+    with quiet(array) as driver:
         yield driver
 
 

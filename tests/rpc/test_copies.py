@@ -11,7 +11,7 @@ from csi_solidfire.handles import Chap
 from lab.array import Array
 from tests.support import ask
 from tests.support.ask import KEY, NODE_1, NODE_2, accounts, create, delete, publish, refused, unpublish
-from tests.support.driver import Driver
+from tests.support.driver import Driver, quiet
 from tests.support.secrets_api import DRIVER, SecretsApi
 
 LABEL = f"{DRIVER}/volume"
@@ -19,7 +19,7 @@ LABEL = f"{DRIVER}/volume"
 
 @pytest.fixture
 def driver(array: Array, secrets: SecretsApi) -> Iterator[Driver]:
-    with Driver(array, chap_secrets=secrets.kept) as driver:
+    with quiet(array, chap_secrets=secrets.kept) as driver:
         yield driver
 
 
@@ -128,7 +128,7 @@ def test_a_volume_of_a_cluster_that_nobody_knows_may_be_there(
 
 def test_a_volume_of_another_cluster_is_asked_for_there(array: Array, secrets: SecretsApi) -> None:
     """And not by its number on this one, nor with the credentials that came with the request."""
-    with Array.start(unique_id="lab2") as other, Driver(array, other, chap_secrets=secrets.kept) as driver:
+    with Array.start(unique_id="lab2") as other, quiet(array, other, chap_secrets=secrets.kept) as driver:
         elsewhere = create(driver, parameters={"cluster": "c2"})
         with refused(grpc.StatusCode.UNAVAILABLE, f"pvc-1 is that of volume {elsewhere}"):
             create(driver, parameters={"cluster": "c1"})

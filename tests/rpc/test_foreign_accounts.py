@@ -13,7 +13,7 @@ from lab.array import Array
 from lab.csi import block
 from tests.support import ask
 from tests.support.ask import KEY, NODE_1, NODE_2, Mode, accounts, create, publish, refused
-from tests.support.driver import Driver
+from tests.support.driver import Driver, quiet
 from tests.support.secrets_api import SecretsApi
 
 SHARED = block(mode=Mode.MULTI_NODE_MULTI_WRITER)
@@ -21,7 +21,7 @@ SHARED = block(mode=Mode.MULTI_NODE_MULTI_WRITER)
 
 @pytest.fixture
 def driver(array: Array, secrets: SecretsApi) -> Iterator[Driver]:
-    with Driver(array, chap_secrets=secrets.kept) as driver:
+    with quiet(array, chap_secrets=secrets.kept) as driver:
         yield driver
 
 

@@ -6,8 +6,7 @@ so a call added to the driver later is covered by itself.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 import grpc
 import pytest
@@ -15,7 +14,7 @@ import pytest
 from lab.array import Array
 from lab.array.faults import GARBAGE, Fault
 from tests.support import ask
-from tests.support.driver import Driver, wait_until
+from tests.support.driver import Driver, quiet, wait_until
 from tests.support.scenes import SCENES, Scene
 
 FINAL = set(grpc.StatusCode) - {
@@ -45,15 +44,6 @@ Arm = Callable[[Array, int], Fault]
 scenes = pytest.mark.parametrize("scene", SCENES, ids=str)
 
 
-@contextmanager
-def _quiet(array: Array) -> Iterator[Driver]:
-    """A controller that has done its first sweep, so that all further calls are those of the scene."""
-    before = array.calls.methods().count("ListAccounts")
-    with Driver(array) as driver:
-        wait_until(lambda: array.calls.methods().count("ListAccounts") > before)
-        yield driver
-
-
 def _code(scene: Scene, driver: Driver, patience: float) -> grpc.StatusCode:
     try:
         scene.call(driver, patience)
@@ -70,9 +60,9 @@ def _try(scene: Scene, arm: Arm, number: int, *, same: bool, patience: float) ->
         Whether it makes so many calls; None if its time was up before that could be seen.
     """
     with Array.start(unique_id="lab1") as array:
-        with Driver(array) as driver:
+        with quiet(array) as driver:
             scene.prepare(driver, array)
-        with _quiet(array) as driver:
+        with quiet(array) as driver:
             before = ask.snapshot(array)
             fault = arm(array, number)
             code = _code(scene, driver, patience)

@@ -12,7 +12,7 @@ import pytest
 from lab.array import Array
 from tests.support import ask, kubelet
 from tests.support.ask import create, delete, listed, publish, refused, unpublish
-from tests.support.driver import Driver, secrets_of, write_cluster
+from tests.support.driver import Driver, quiet, secrets_of, write_cluster
 
 ONE = {"username": "csi-1", "password": "password-of-csi-1"}
 TWO = {"username": "csi-2", "password": "password-of-csi-2"}
@@ -150,7 +150,7 @@ def test_a_call_in_flight_finishes_with_what_it_began_with(array: Array, mounted
 
 def test_clusters_and_tenants_side_by_side(array: Array) -> None:
     """Two mounted clusters and a tenant with an admin of his own on each, all at once."""
-    with Array.start(unique_id="lab2") as other, Driver(array, other) as driver, ThreadPoolExecutor(8) as pool:
+    with Array.start(unique_id="lab2") as other, quiet(array, other) as driver, ThreadPoolExecutor(8) as pool:
         for one in (array, other):
             one.call("AddClusterAdmin", {"username": "tenant", "password": "tenants-own", "access": ["administrator"]})
         write_cluster(driver.clusters / "c2", other)
