@@ -44,6 +44,7 @@ _POLL: Final = 0.02  # seconds
 # Below the ports that Linux gives to connections (ip_local_port_range): a client that knocks at the port of a stopped
 # server could otherwise be given that very port, and keep it.
 _PORTS: Final = range(20000, 32000)
+_given = {29808}  # The driver's on each node; and those that somebody is about to listen on.
 
 
 class Keeper(Protocol):
@@ -287,12 +288,15 @@ class ControlPlane:
 
 
 def free_port() -> int:
-    """Return a port of the loopback on which nobody listens."""
+    """Return a port of the loopback on which nobody listens, another one each time."""
     while True:
         port = random.choice(_PORTS)
+        if port in _given:
+            continue
         with socket.socket() as probe:
             try:
                 probe.bind((_LOOPBACK, port))
             except OSError:
                 continue
+            _given.add(port)
             return port

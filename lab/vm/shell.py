@@ -21,6 +21,7 @@ from lab.vm.machine import Machine
 
 _UNIT: Final = "lab-shell"
 _TERMINAL: Final = "/dev/hvc0"
+_READY: Final = f"/run/{_UNIT}.ready"
 _END_OF_INPUT: Final = b"\x04"
 
 
@@ -40,7 +41,7 @@ def interact(machine: Machine) -> None:
 def _start_shell(machine: Machine, end: str) -> None:
     """Start a login shell that says when it ends, in a sequence that terminals do not show."""
     # systemd resets the terminal's size when it takes it.
-    script = f"{_resize()}; bash -l; printf '\\033]9001;{end}\\007'"
+    script = f"{_resize()}; touch {_READY}; bash -l; printf '\\033]9001;{end}\\007'"
     properties = (
         "StandardInput=tty",
         "StandardOutput=tty",
@@ -54,7 +55,9 @@ def _start_shell(machine: Machine, end: str) -> None:
         *(f"--property={each}" for each in properties),
         *("bash", "-c", script),
     ]
-    machine.run(f"systemctl stop {_UNIT} 2> /dev/null; {shlex.join(start)}")
+    # And throws away what was typed before.
+    begun = f"until [ -e {_READY} ]; do sleep 0.05; done"
+    machine.run(f"systemctl stop {_UNIT} 2> /dev/null; rm -f {_READY}; {shlex.join(start)} && {begun}")
 
 
 def _resize() -> str:

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 import kubernetes.client
 import kubernetes.config
 import pytest
+import requests
 
 from lab.array import Array
 from lab.kube import Api, ControlPlane
@@ -143,7 +144,11 @@ def test_a_sidecar_says_whether_it_leads(release: Release, sidecar: str) -> None
     """In the metric that an alert asks for, and where its probes ask."""
 
     def leads() -> bool:
-        return 'leader_election_master_status{name=""} 1' in release.asked(sidecar, "/metrics").splitlines()
+        try:
+            told = release.asked(sidecar, "/metrics")
+        except requests.ConnectionError:  # It has only just been started.
+            return False
+        return 'leader_election_master_status{name=""} 1' in told.splitlines()
 
     wait_until(leads, _PATIENCE)
     assert release.asked(sidecar, "/healthz/leader-election") == "ok"

@@ -22,13 +22,15 @@ from tests.e2e.space import until
 _OUT_OF_SERVICE: Final = "node.kubernetes.io/out-of-service"
 _LEASE: Final = DRIVER.replace(".", "-")
 _CHAP_SECRET: Final = "kubernetes.io/iscsi-chap"
-# Looked for first, all or none, and killed together: a sidecar ends by itself as soon as the driver has gone.
+# Looked for first, all or none, and killed together: a sidecar ends by itself as soon as the driver has gone,
+# perhaps before it is its turn.
 _KILL: Final = """
 files=
 for id in {}; do
     files="$files $(find /sys/fs/cgroup -path "*cri-containerd-$id.scope/cgroup.kill" | grep .)" || exit {}
 done
-for file in $files; do echo 1 > $file || exit {}; done
+killed=
+for file in $files; do echo 1 > $file || test "$killed" || exit {}; killed=1; done
 """
 _NOT_THERE: Final = 69
 
@@ -184,10 +186,12 @@ def traces_of(cluster: Cluster, node: str, volume: Object) -> list[str]:
 
 
 @contextmanager
-def slowed(cluster: Cluster, method: str, seconds: float, *, nth: int) -> Iterator[None]:
-    """Let the array take its time for a method, from the n-th call on."""
-    fault = {"kind": "delay", "method": method, "seconds": seconds, "nth": nth, "times": None}
-    _lab(cluster, "POST", "faults", fault)
+def slowed(cluster: Cluster, method: str, seconds: float, *, nth: int, most: int | None = None) -> Iterator[None]:
+    """Let the array take its time for a method, from the n-th call on; and refuse it after so many calls at most."""
+    always = {"method": method, "times": None}
+    _lab(cluster, "POST", "faults", {"kind": "delay", "seconds": seconds, "nth": nth, **always})
+    if most is not None:
+        _lab(cluster, "POST", "faults", {"kind": "refuse", "nth": most + 1, **always})
     try:
         yield
     finally:

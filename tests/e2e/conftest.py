@@ -88,3 +88,4 @@ def space(request: pytest.FixtureRequest, cluster: Cluster, api: Api) -> Iterato
     yield made
     made.delete()
     made.wait_gone()
+    made.wait_detached()

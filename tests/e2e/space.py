@@ -155,8 +155,10 @@ class Space:
 
     def persistent_volumes(self) -> list[str]:
         """Return the names of those that belong to claims of the namespace."""
-        listed = self.api.list("PersistentVolume")
-        return [each["metadata"]["name"] for each in listed if each["spec"]["claimRef"]["namespace"] == self.name]
+        listed = {
+            each["metadata"]["name"]: each["spec"].get("claimRef", {}) for each in self.api.list("PersistentVolume")
+        }
+        return [name for name, claim in listed.items() if claim.get("namespace") == self.name]
 
     def volume(self, claim: str) -> dict[str, Any]:
         """Return a claim's volume as the array shows it."""
@@ -179,6 +181,14 @@ class Space:
         if self.api.find("Namespace", self.name) is not None:
             self.api.delete("Namespace", self.name)
         self.until(lambda: self.api.find("Namespace", self.name) is None, "go")
+
+    def wait_detached(self) -> None:
+        """Wait until no node has its volumes: kubelet lets pods go before it has unstaged what they used."""
+        self.until(lambda: not self._attached(), "have its volumes detached")
+
+    def _attached(self) -> set[str | None]:
+        sources = [each["spec"]["source"] for each in self.api.list("VolumeAttachment")]
+        return {source.get("persistentVolumeName") for source in sources} & set(self.persistent_volumes())
 
     def _tell(self) -> str:
         """What somebody would look at to see why something does not happen."""

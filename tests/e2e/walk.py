@@ -31,7 +31,7 @@ _END: Final = "\x1e"
 
 _CHANGING: Final = (
     (r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", "UUID"),
-    (r"-[0-9a-f]{8,10}-[a-z0-9]{5}(?![a-z0-9])", "-NAME"),
+    (r"-[0-9a-f]{5,10}-[a-z0-9]{5}(?![a-z0-9])", "-NAME"),
     (r"(?<=csi-solidfire-node)-[a-z0-9]{5}\b", "-NAME"),
     (r"\b(10\.244|192\.0\.2|10\.0)(\.\d+){1,2}\b", "ADDRESS"),
     (r"\bnode-\d\b", "NODE"),

@@ -13,7 +13,7 @@ from lab.csi import Client
 from lab.site import ADMIN, DRIVER, Site
 from tests.realnode.volumes import PATIENCE, Volume
 from tests.support import ask
-from tests.support.driver import wait_until
+from tests.support.driver import sweepable, wait_until
 
 
 @contextmanager
@@ -37,6 +37,7 @@ def controller(site: Site, name: str) -> Iterator[Client]:
         with Client(f"unix:{socket}") as client:
             client.wait_ready()
             wait_until(lambda: "ListAccounts" in faults.calls(), 60)
+            wait_until(lambda: not sweepable(site.call("ListAccounts")["accounts"]), 60)
             yield client
     finally:
         site.run.kill(name)

@@ -20,7 +20,7 @@ from tests.kube import driver_role
 from tests.kube.driver_role import ACCOUNT, NAMESPACE
 from tests.support import ask
 from tests.support.ask import NODE_1, NODE_2, create, delete, publish, refused, unpublish
-from tests.support.driver import Driver, wait_until
+from tests.support.driver import Driver, quiet, wait_until
 
 pytestmark = pytest.mark.timeout(1200)  # building kube-apiserver, where the cache does not have it, takes minutes
 
@@ -248,7 +248,7 @@ def _busy(driver: Driver) -> bool:
 
 
 def test_two_controllers_at_once_leave_one_right_secret(array: Array, chap_secrets: ChapSecrets, admin: Api) -> None:
-    with Driver(array, chap_secrets=chap_secrets) as one, Driver(array, chap_secrets=chap_secrets) as other:
+    with quiet(array, chap_secrets=chap_secrets) as one, quiet(array, chap_secrets=chap_secrets) as other:
         handle = create(one)
         with ThreadPoolExecutor(2) as pool:
             for _ in range(20):

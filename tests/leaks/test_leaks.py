@@ -84,7 +84,7 @@ def _log_it(story: Story, text: str) -> None:
 
 def _count_it(story: Story, text: str) -> None:
     """By the name of an error of the array's."""
-    Faults(story.site).arm("fail", name=text)
+    Faults(story.site).arm("fail", method="ListVolumes", name=text)  # The controller sweeps meanwhile.
     with pytest.raises(grpc.RpcError):
         story.tape.ask(story.site.controller.controller.ListVolumes, csi_pb2.ListVolumesRequest())
 
@@ -130,6 +130,7 @@ _PLANTED_ON_NODES = {
     "environments": "export MARKER={}; for i in 1 2 3 4 5; do iscsiadm --version; done",
 }
 _TIMES = 5
+_PLANTED_AT_MOST = 4
 
 
 @pytest.mark.parametrize("place", _PLANTED_ON_THE_HOST)
@@ -148,11 +149,18 @@ def test_a_marker_around_a_node_s_driver_is_found(story: Story, marker: Secrets,
     # From a file, or else the shell that does it would be found as well.
     watched.node.machine.write_file("/run/plant", _PLANTED_ON_NODES[place].format(text).encode())
 
-    watched.node.machine.run(["sh", "/run/plant"], check=False)
+    def caught() -> int:
+        watched.node.machine.run(["sh", "/run/plant"], check=False)
+        return watched.node.machine.read_file(EXECS).decode(errors="replace").count(text)
+
+    counts = [0, caught()]
 
     assert watched.output(marker, _ON_NODES.get(place, STARTED)) == {"marker"}
     if place not in _ON_NODES:
-        assert watched.node.machine.read_file(EXECS).decode(errors="replace").count(text) == _TIMES
+        # A busy host may keep the CPU of who watches from running for as long as a program lives.
+        while counts[-1] - counts[-2] != _TIMES and len(counts) < _PLANTED_AT_MOST:
+            counts.append(caught())
+        assert counts[-1] - counts[-2] == _TIMES
 
 
 def test_files_of_a_node_hold_secrets_only_while_it_logs_in(story: Story) -> None:

@@ -11,7 +11,7 @@ from lab.site import Site
 from tests.lio.initiator import Account, Initiator, Volume
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def site() -> Iterator[Site]:
     """An array and two nodes without the driver."""
     with Site.start(nodes=["node-1", "node-2"], drivers=False) as running:

@@ -14,7 +14,7 @@ from csi_solidfire.handles import Chap
 from lab.array import Array
 from tests.support import ask
 from tests.support.ask import KEY, NODE_1, NODE_2, accounts, create, delete, publish, unpublish
-from tests.support.driver import Driver, all_at_once, wait_until
+from tests.support.driver import Driver, all_at_once, quiet, wait_until
 
 PATIENCE = 60.0
 RETRY = {grpc.StatusCode.ABORTED, grpc.StatusCode.UNAVAILABLE}
@@ -89,7 +89,7 @@ def test_a_slow_call_holds_up_no_other_volume(array: Array, driver: Driver) -> N
 
 def test_two_controllers_publishing_to_two_nodes_leave_one_node_with_access(array: Array) -> None:
     """Leader election keeps this from happening; where it fails, the array still has one owner and says which."""
-    with Driver(array) as one, Driver(array) as two:
+    with quiet(array) as one, quiet(array) as two:
         for round_ in range(8):
             handle = create(one, f"pvc-{round_}")
             answers = all_at_once([partial(publish, one, handle, NODE_1), partial(publish, two, handle, NODE_2)])
@@ -111,7 +111,7 @@ def test_two_controllers_publishing_to_two_nodes_leave_one_node_with_access(arra
 
 
 def test_the_volume_moves_between_a_controllers_look_and_its_change(array: Array) -> None:
-    with Driver(array) as one, Driver(array) as two:
+    with quiet(array) as one, quiet(array) as two:
         handle = create(one)
 
         def move(_: object) -> None:
@@ -131,7 +131,7 @@ def _password(array: Array, handle: str) -> str:
 
 def test_two_controllers_creating_one_account_share_it(array: Array) -> None:
     array.latency = 0.01
-    with Driver(array) as one, Driver(array) as two:
+    with quiet(array) as one, quiet(array) as two:
         answers = all_at_once([lambda: create(one, "a"), lambda: create(two, "b")])
     assert set(answers) == {"lab1.1", "lab1.2"}
     assert list(accounts(array)) == ["node-1-shop"]

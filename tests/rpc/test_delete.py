@@ -8,7 +8,7 @@ import pytest
 from lab.array import Array
 from tests.support import ask
 from tests.support.ask import KEY, NODE_1, accounts, create, delete, publish, refused, unpublish
-from tests.support.driver import Driver, wait_until
+from tests.support.driver import Driver, quiet, wait_until
 
 
 def test_nothing_is_left_of_a_volume(array: Array, driver: Driver) -> None:
@@ -108,8 +108,9 @@ def test_an_account_stays_until_its_last_volume_goes(array: Array, driver: Drive
 
 
 def test_an_account_whose_volume_is_in_the_bin_goes_once_that_is_purged(array: Array) -> None:
-    with Driver(array, sweep_interval=0.02) as driver:
+    with quiet(array) as driver:
         delete(driver, create(driver, parameters={"deletePolicy": "recycle"}))
+    with Driver(array, sweep_interval=0.02):
         sweeps = len([method for method in array.calls.methods() if method == "ListAccounts"])
         wait_until(lambda: array.calls.methods().count("ListAccounts") > sweeps + 2)
         assert list(accounts(array)) == ["node-1-shop"]
@@ -121,8 +122,9 @@ def test_other_peoples_empty_accounts_are_never_removed(array: Array) -> None:
     array.call("AddAccount", {"username": "node-1-shop"})
     array.call("AddAccount", {"username": "tools", "attributes": {"owner": "me"}})
     array.call("AddAccount", {"username": "odd", "attributes": {KEY: "driver"}})
-    with Driver(array, sweep_interval=0.02) as driver:
+    with quiet(array) as driver:
         delete(driver, create(driver))
+    with Driver(array, sweep_interval=0.02):
         wait_until(lambda: array.calls.methods().count("ListAccounts") > 3)
         wait_until(lambda: set(accounts(array)) == {"node-1-shop", "tools", "odd"})
 

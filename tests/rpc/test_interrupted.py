@@ -148,7 +148,7 @@ def test_garbage(scene: Scene) -> None:
 
 @scenes
 def test_twice_is_once(scene: Scene) -> None:
-    with Array.start(unique_id="lab1") as array, Driver(array) as driver:
+    with Array.start(unique_id="lab1") as array, quiet(array) as driver:
         scene.prepare(driver, array)
         first = scene.call(driver, PATIENT)
         assert scene.settled(array)

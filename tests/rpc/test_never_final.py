@@ -37,8 +37,8 @@ def _versions(versions: list[Any]) -> Callable[[Moment], None]:
 @pytest.mark.parametrize("error", DEFINITE)
 @pytest.mark.parametrize("method", ["GetAPI", "ListVolumes", "GetClusterInfo", "ListQoSPolicies"])
 def test_who_may_not_look_asks_again(array: Array, handle: str, method: str, error: str) -> None:
+    array.faults.fail(method, error, onwards=True)
     with Driver(array) as driver:
-        array.faults.fail(method, error, onwards=True)
         with refused(grpc.StatusCode.UNAVAILABLE, method, error):
             create(driver, parameters=GOLD)
         array.faults.clear()
@@ -52,8 +52,8 @@ def test_who_may_not_look_asks_again(array: Array, handle: str, method: str, err
     ids=["none", "nonsense", "old ones"],
 )
 def test_an_array_that_does_not_say_what_it_speaks(array: Array, handle: str, versions: list[Any], said: str) -> None:
+    array.faults.hook("GetAPI", after=_versions(versions), onwards=True)
     with Driver(array) as driver:
-        array.faults.hook("GetAPI", after=_versions(versions), onwards=True)
         with refused(grpc.StatusCode.UNAVAILABLE, said):
             create(driver, parameters=GOLD)
         array.faults.clear()

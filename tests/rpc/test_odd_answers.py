@@ -153,11 +153,11 @@ def test_a_driver_whose_calls_all_wait_for_an_array_is_alive(array: Array, drive
         endpoint = f"https://127.0.0.1:{slow.port}"
         write_cluster(driver.clusters / "c1", array, endpoint=endpoint, caCert=slow.ca)
         waiting = [
-            driver.controller.CreateVolume.future(ask.create_request(f"pvc-{number}"), timeout=4)
+            driver.controller.CreateVolume.future(ask.create_request(f"pvc-{number}"), timeout=12)
             for number in range(50)
         ]
         wait_until(lambda: slow.connections >= 32)  # as many as the server has threads
-        assert driver.identity.Probe(csi_pb2.ProbeRequest(), timeout=4).ready.value
+        assert driver.identity.Probe(csi_pb2.ProbeRequest(), timeout=8).ready.value
         assert not any(call.done() for call in waiting)
         for call in waiting:
             with pytest.raises(grpc.RpcError):

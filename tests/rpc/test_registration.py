@@ -184,10 +184,10 @@ def test_a_socket_that_was_cleaned_away_comes_back(directory: Path, kubelet: Kub
 def test_who_took_its_place_is_left_alone(directory: Path, kubelet: Kubelet, log: io.StringIO) -> None:
     with offered(directory, interval=0.01) as registration:
         kubelet.tell()
-        (directory / SOCKET).unlink()
         with socket.socket(socket.AF_UNIX) as other:
-            other.bind(str(directory / SOCKET))
+            other.bind(str(directory / "other"))
             other.listen()
+            (directory / "other").rename(directory / SOCKET)
             wait_until(lambda: "the driver is not registered" in log.getvalue())
             assert not registration.registered()
             registration.stop()

@@ -12,7 +12,7 @@ import pytest
 from lab.array import Array
 from tests.support import ask, certificates
 from tests.support.ask import create, publish, refused, unpublish
-from tests.support.driver import Driver, secrets_of, write_cluster
+from tests.support.driver import Driver, secrets_of, wait_until, write_cluster
 
 HERE = "IP:127.0.0.1"
 
@@ -75,6 +75,7 @@ def test_an_array_that_gets_another_certificate(tmp_path: Path) -> None:
     old, new = certificates.authority(tmp_path, "old"), certificates.authority(tmp_path, "new")
     with certificates.array_with(tmp_path, certificates.issue(tmp_path, old, HERE)) as array:
         foresighted, other = Driver(array), Driver(array)
+        wait_until(lambda: array.calls.methods().count("ListAccounts") == 2)  # Each has made its first sweep.
         write_cluster(foresighted.clusters / "c1", array, caCert=old.cert + new.cert)
         write_cluster(other.clusters / "c1", array, caCert=old.cert)
         handle = create(other)

@@ -22,6 +22,7 @@ from csi_solidfire import __version__
 from csi_solidfire.rpc.controller import Controller
 from csi_solidfire.rpc.identity import CAPABILITIES, Identity
 from csi_solidfire.rpc.server import Server
+from csi_solidfire.storage.marks import KEY
 from csi_solidfire.storage.service import ChapSecrets, Storage
 from lab.array import Array
 from lab.csi import Client
@@ -109,9 +110,16 @@ class Driver:
         self.close()
 
 
+def sweepable(accounts: list[dict[str, Any]]) -> list[str]:
+    """The names of those that a sweep removes."""
+    return [
+        each["username"] for each in accounts if isinstance(each["attributes"].get(KEY), dict) and not each["volumes"]
+    ]
+
+
 @contextmanager
 def quiet(*arrays: Array, **options: Any) -> Iterator[Driver]:
-    """A `Driver` that has seen all accounts in its first sweep: those made from now on are out of its reach.
+    """A `Driver` whose first sweep is over: accounts made from now on are out of its reach.
 
     The sweep is in the background. An account that it meets between its making and its first volume is removed, or
     looked up again, which is right and yet not what most tests are about.
@@ -123,6 +131,7 @@ def quiet(*arrays: Array, **options: Any) -> Iterator[Driver]:
     before = sweeps()
     with Driver(*arrays, **options) as driver:
         wait_until(lambda: all(now > then for now, then in zip(sweeps(), before, strict=True)))
+        wait_until(lambda: not any(sweepable(array.call("ListAccounts")["accounts"]) for array in arrays))
         yield driver
 
 

@@ -29,18 +29,18 @@ def image() -> Image:
     return Image.ensure(tomllib.loads(PYPROJECT.read_text())["project"]["dependencies"])
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def run(image: Image) -> Iterator[Run]:
     with Run(image) as run:
         yield run
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def array(run: Run) -> Machine:
     return _start(run, "array", ["192.0.2.9", "192.0.2.10", "192.0.2.11"])
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def node(run: Run) -> Machine:
     return _start(run, "node-1", ["192.0.2.101"])
 

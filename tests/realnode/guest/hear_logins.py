@@ -23,16 +23,20 @@ def main(into: str) -> None:
         Path(into).open("w", buffering=1) as report,
     ):
         report.write("listening\n")
+        heard = set[tuple[int, int, int]]()
         while True:
             packet = wire.recv(65536)
             if packet[0] >> 4 != 4 or packet[9] != socket.IPPROTO_TCP:
                 continue
             tcp = packet[(packet[0] & 15) * 4 :]
-            source, destination = struct.unpack_from("!HH", tcp)
-            if _PORT in (source, destination):
+            segment = struct.unpack_from("!HHI", tcp)
+            source, destination, _ = segment
+            # The header's last byte is a timestamp's, which may look like a letter before the key.
+            found = _KEY.findall(tcp[(tcp[12] >> 4) * 4 :]) if _PORT in (source, destination) else []
+            if found and segment not in heard:
+                heard.add(segment)  # TCP may send it once more.
                 who = "initiator" if destination == _PORT else "target"
-                # The header's last byte is a timestamp's, which may look like a letter before the key.
-                for key, value in _KEY.findall(tcp[(tcp[12] >> 4) * 4 :]):
+                for key, value in found:
                     report.write(f"{who} {key.decode()}{' ' + value.decode() if key == b'CHAP_A' else ''}\n")
 
 
