@@ -55,7 +55,7 @@ def _start_shell(machine: Machine, end: str) -> None:
         *(f"--property={each}" for each in properties),
         *("bash", "-c", script),
     ]
-    # And throws away what was typed before.
+    # What is typed before systemd has reset the terminal may be lost: the script runs after that.
     begun = f"until [ -e {_READY} ]; do sleep 0.05; done"
     machine.run(f"systemctl stop {_UNIT} 2> /dev/null; rm -f {_READY}; {shlex.join(start)} && {begun}")
 

@@ -174,7 +174,7 @@ def test_everything_is_back_after_a_power_cut(
     site.array.power_on()
     site.start_array()
 
-    wait_until(lambda: node.state(volume) == "LOGGED_IN", 240)  # open-iscsi waits longer after each failure.
+    wait_until(lambda: node.state(volume) == "LOGGED_IN", 240)  # Seconds mostly; more than 60 once.
     assert node.read(disk) == "acknowledged"
 
 
